@@ -1,0 +1,1 @@
+//! Decision, attack and end-to-end tests of the whole gateway.
