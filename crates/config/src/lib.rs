@@ -1,1 +1,90 @@
-//! .
+//! The configuration: one strict YAML file in, plain and immutable `Settings` out, or every problem of it with
+//! its place. Nothing here opens a socket, starts a process or watches a file.
+//!
+//! The way of a file, one room each: `yaml` (text to a tree that remembers places) → `reference` (`${env:…}`) →
+//! `read` (tree to the types of `file`) → `check` (what types cannot say) → `lower` (to [`Settings`]).
+
+mod bounds;
+mod check;
+mod defaults;
+mod diagnose;
+mod file;
+mod hidden;
+mod lower;
+mod quantity;
+mod read;
+mod reference;
+mod schema;
+mod settings;
+mod veil;
+mod yaml;
+
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+pub use diagnose::{Diagnosis, Problem};
+pub use hidden::Hidden;
+pub use reference::{Lookup, ProcessEnvironment};
+pub use schema::json_schema;
+pub use settings::{
+    Audit, CommandLine, HttpKind, HttpServer, Identity, Limits, Listen, Protocol, Restart, Server,
+    ServerTimeouts, Settings, Timeouts, Transport,
+};
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// The file cannot be read, or it has problems: all that were found, each with its place.
+pub fn load(path: &Path, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
+    let name = path.display().to_string();
+    let text = read_text(path).map_err(|problem| Diagnosis::of_file(&name, problem))?;
+    parse(&text, &name, lookup)
+}
+
+/// Reads a configuration from text. `name` is what the messages call it, usually the path of the file.
+///
+/// # Errors
+/// Every problem that was found, each with its place.
+pub fn parse(text: &str, name: &str, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
+    let mut book = diagnose::Book::default();
+    let settings = yaml::compose(text, &mut book).and_then(|mut tree| {
+        reference::resolve(&mut tree, lookup, &mut book);
+        let file = read::file(&tree, &mut book)?;
+        check::file(&file, &tree, &mut book);
+        // INVARIANT: a file with any problem never becomes settings.
+        if book.is_empty() { lower::file(file, lookup, &mut book) } else { None }
+    });
+    match settings {
+        Some(settings) if book.is_empty() => Ok(settings),
+        _ => Err(book.close(name, text)),
+    }
+}
+
+/// Where Mantlet keeps what it must remember (token, audit log) unless told otherwise:
+/// `$XDG_STATE_HOME/mantlet`, else `~/.local/state/mantlet`, and for a service that has no home
+/// `/var/lib/mantlet`.
+#[must_use]
+pub fn state_directory(lookup: &dyn Lookup) -> PathBuf {
+    // XDG Base Directory: a relative path is invalid and is passed over.
+    let absolute = |name: &str| lookup.environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let root = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
+    root.unwrap_or_else(|| PathBuf::from("/var/lib")).join("mantlet")
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let cannot = |error: std::io::Error| {
+        Problem::new(format!("the file cannot be read: {error}"))
+            .help("give the path of a configuration file with `--config`")
+    };
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells "just fits" from "too large", whatever the file claims its size is.
+    let cap = bounds::FILE_BYTES;
+    let more_than_cap = u64::try_from(cap).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(more_than_cap).read_to_end(&mut bytes).map_err(cannot)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Problem::new(format!("the file is not UTF-8 text: byte {at} is no character"))
+            .help("save it as UTF-8 (an editor calls this the file's encoding)")
+    })
+}

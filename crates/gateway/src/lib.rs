@@ -1,1 +1,20 @@
-//! .
+//! The gateway: doors, path, servers. Start at `path.rs`, which has the way of one message on one page.
+
+mod client;
+mod clock;
+mod forward;
+mod gateway;
+mod links;
+pub mod listen;
+mod names;
+mod path;
+mod random;
+mod refusal;
+mod session;
+mod status;
+mod trail;
+mod upstream;
+
+pub use clock::{Clock, SystemClock};
+pub use gateway::{Gateway, StartError};
+pub use status::{Practice, ServerStatus, Status};

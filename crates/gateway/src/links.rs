@@ -1,0 +1,326 @@
+//! A client's links to servers: opened when first needed, opened again when they died, listed when a name must
+//! be looked up.
+
+use std::sync::{Arc, OnceLock, Weak};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use mantlet_access::{Action, Item};
+use mantlet_wire::{Caps, Era, Json, Message, Raw};
+use tokio::sync::mpsc;
+
+use crate::Gateway;
+use crate::client::{Client, lock};
+use crate::path::authorise::may;
+use crate::path::from_server::{self, Context};
+use crate::refusal::{Reason, Refusal};
+use crate::upstream::catalog::ToolFacts;
+use crate::upstream::open::{self, Opening, modern_meta};
+use crate::upstream::{Event, Link, LinkError, LinkSlot, Outgoing, Server};
+
+/// What a server says outside any request waits here while the gateway is busy.
+const UNSOLICITED: usize = 256;
+/// A server that is resting after failures is waited for this long.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// A whole list is not read more often than this for names that are not in it.
+const RELIST: Duration = Duration::from_secs(1);
+
+/// Names that a server may know a shown name by.
+pub(crate) type NamesOf =
+    for<'a> fn(&'a Arc<Gateway>, &'a Arc<Client>, &'a Arc<Server>, &'a str) -> BoxFuture<'a, Vec<String>>;
+
+/// The link of this client to this server.
+pub(crate) async fn to(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Arc<Server>) -> Result<Arc<Link>, Refusal> {
+    let slot = slot(client, server);
+    let mut held = slot.link.lock().await;
+    if let Some(link) = held.as_ref().filter(|link| !link.is_dead()) {
+        return Ok(Arc::clone(link));
+    }
+    let again = if let Some(dead) = held.take() {
+        tokio::spawn(async move { dead.close().await });
+        true
+    } else {
+        false
+    };
+    let link = open_link(gateway, client, server).await?;
+    *held = Some(Arc::clone(&link));
+    drop(held);
+    if again {
+        restore(client, &link).await;
+    }
+    Ok(link)
+}
+
+fn slot(client: &Client, server: &Arc<Server>) -> Arc<LinkSlot> {
+    let mut links = lock(&client.links);
+    let slot = links.entry(Arc::clone(&server.name)).or_insert_with(|| Arc::new(LinkSlot::new(Arc::clone(server))));
+    if !Arc::ptr_eq(&slot.server, server) {
+        *slot = Arc::new(LinkSlot::new(Arc::clone(server)));
+    }
+    Arc::clone(slot)
+}
+
+async fn open_link(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Arc<Server>) -> Result<Arc<Link>, Refusal> {
+    if let Some(wait) = server.health.wait(Instant::now()) {
+        if wait > PATIENCE {
+            let view = server.health.view();
+            return Err(unavailable(server, &view.last_error.unwrap_or_default()));
+        }
+        tokio::time::sleep(wait).await;
+    }
+    let (unsolicited, events) = mpsc::channel(UNSOLICITED);
+    let caps = answer_caps(gateway);
+    let offered = offered(gateway, client, server);
+    let opening = Opening {
+        server,
+        pool: gateway.pool(),
+        caps: &caps,
+        hello: &client.hello,
+        offered: &offered,
+        unsolicited,
+    };
+    match open::open(opening).await {
+        Ok(link) => {
+            server.health.opened(link.version.as_str());
+            let link = Arc::new(link);
+            let cell = Arc::new(OnceLock::new());
+            drop(cell.set(Arc::downgrade(&link)));
+            tokio::spawn(listen(Arc::downgrade(gateway), Arc::downgrade(client), cell, events));
+            if client.era == Era::Modern || client.ready.load(Ordering::Acquire) {
+                link.say_initialized().await.map_err(|error| unavailable(server, &error.to_string()))?;
+            }
+            Ok(link)
+        }
+        Err(error) => {
+            let restart = &server.settings.restart;
+            server.health.failed(Instant::now(), error.to_string(), restart.limit, restart.within);
+            tracing::warn!(server = %server.name, %error, "the server could not be reached");
+            Err(unavailable(server, &error.to_string()))
+        }
+    }
+}
+
+/// The caps for what servers send: larger than for clients, otherwise the same.
+fn answer_caps(gateway: &Gateway) -> Caps {
+    let limits = &gateway.in_force().settings.limits;
+    let mut caps = limits.message.clone();
+    caps.message_bytes = limits.answer;
+    caps.string_bytes = limits.answer;
+    caps
+}
+
+/// The client's capabilities, less the questions that this server may not ask by policy.
+pub(crate) fn offered(gateway: &Gateway, client: &Client, server: &Server) -> Json {
+    let mut capabilities = client.hello.capabilities.clone();
+    for (capability, action) in
+        [("sampling", Action::Sample), ("elicitation", Action::Elicit), ("roots", Action::ListRoots)]
+    {
+        if client.hello.declares(capability) && !may(gateway, client, &server.name, action, Item::Server) {
+            let mut edit = capabilities.edit();
+            edit.remove(capabilities.raw(), capability);
+            capabilities = edit.finish();
+        }
+    }
+    capabilities
+}
+
+/// Brings a link that was opened again to where the dead one was.
+async fn restore(client: &Client, link: &Link) {
+    if link.era() == Era::Modern {
+        return;
+    }
+    if let Some(level) = client.log_level().filter(|_| link.greeting.has("logging")) {
+        let params = Json::from_value(&serde_json::json!({ "level": level }));
+        drop(plain(link, "logging/setLevel", Some(params)).await);
+    }
+    for uri in client.subscribed() {
+        let params = Json::from_value(&serde_json::json!({ "uri": uri }));
+        drop(plain(link, "resources/subscribe", Some(params)).await);
+    }
+}
+
+/// Serves what a server says outside any request, until the link is gone.
+async fn listen(
+    gateway: Weak<Gateway>,
+    client: Weak<Client>,
+    link: Arc<OnceLock<Weak<Link>>>,
+    mut events: mpsc::Receiver<Event>,
+) {
+    while let Some(event) = events.recv().await {
+        let link = link.get().and_then(Weak::upgrade);
+        let (Some(gateway), Some(client), Some(link)) = (gateway.upgrade(), client.upgrade(), link) else { return };
+        from_server::event(&Context::outside(&gateway, &client, &link), event).await;
+    }
+}
+
+/// Forgets a link whose session the server has ended, so that the next use opens it again.
+pub(crate) fn failure(server: &Server, error: LinkError) -> Refusal {
+    match error {
+        LinkError::Timeout(seconds) => Refusal::new(
+            Reason::UpstreamTimeout,
+            format!("server `{}` did not answer in {seconds} s", server.name),
+        ),
+        LinkError::Broke(why) => broke(server, &why),
+        LinkError::Rejected(reject) => broke(server, &format!("{}: {reject}", reject.code())),
+        LinkError::Gone | LinkError::SessionLost => {
+            unavailable(server, "the connection to the server was lost while it worked; it may or may not have done it")
+        }
+        LinkError::Status(status) => unavailable(server, &format!("it answered HTTP {status}")),
+        LinkError::Unavailable(why) => unavailable(server, &why),
+    }
+}
+
+fn broke(server: &Server, why: &str) -> Refusal {
+    Refusal::new(
+        Reason::UpstreamBroke,
+        format!("server `{}` broke the protocol and its answer was withheld", server.name),
+    )
+    .because(why.to_owned())
+}
+
+fn unavailable(server: &Server, why: &str) -> Refusal {
+    Refusal::new(Reason::UpstreamUnavailable, format!("server `{}` cannot be reached now", server.name))
+        .because(why.to_owned())
+}
+
+/// A request of the gateway's own, without a client behind it.
+pub(crate) async fn plain(link: &Link, method: &str, params: Option<Json>) -> Result<Message, LinkError> {
+    let message = Message::request(&link.next_id(), method, params);
+    let (events, mut ignored) = mpsc::channel(16);
+    let patience = link.server.settings.timeouts.start;
+    let call = link.call(Outgoing { message, name: None, mirrored: Vec::new() }, &events);
+    tokio::pin!(call);
+    let deadline = tokio::time::sleep(patience);
+    tokio::pin!(deadline);
+    loop {
+        tokio::select! {
+            outcome = &mut call => return outcome,
+            // A question during a request of ours has nobody to answer it; it is not for the client.
+            Some(event) = ignored.recv() => if let Event::Ask(question) = event
+                && let Some(id) = question.id()
+            {
+                let no = Message::error_response(Some(id), -32601, "nobody can answer this now", None);
+                link.send(no).await?;
+            },
+            () = &mut deadline => return Err(LinkError::Timeout(patience.as_secs())),
+        }
+    }
+}
+
+/// All items of a list, from the first page to the last.
+pub(crate) async fn list(
+    gateway: &Gateway,
+    client: &Client,
+    link: &Link,
+    method: &str,
+    field: &str,
+) -> Result<Vec<Json>, LinkError> {
+    let pages = gateway.in_force().settings.limits.list_pages;
+    let meta = (link.era() == Era::Modern)
+        .then(|| modern_meta(&client.hello, &offered(gateway, client, &link.server), None));
+    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    for _ in 0..pages {
+        let mut params = serde_json::Map::new();
+        if let Some(cursor) = &cursor {
+            params.insert("cursor".to_owned(), cursor.as_str().into());
+        }
+        if let Some(meta) = &meta {
+            params.insert("_meta".to_owned(), meta.clone());
+        }
+        let params = (!params.is_empty()).then(|| Json::from_value(&serde_json::Value::Object(params)));
+        let answer = plain(link, method, params).await?;
+        let Some(result) = answer.result() else {
+            let text = answer.error().and_then(|error| error.get("message")).and_then(Raw::text).unwrap_or_default();
+            return Err(LinkError::Broke(format!("`{method}` failed: {}", text.chars().take(200).collect::<String>())));
+        };
+        items.extend(result.get(field).into_iter().flat_map(Raw::items).map(Raw::to_json));
+        // MCP server/utilities/pagination: an empty cursor is a cursor; only its absence ends the list.
+        cursor = result.get("nextCursor").and_then(Raw::text).map(std::borrow::Cow::into_owned);
+        if cursor.is_none() {
+            return Ok(items);
+        }
+    }
+    Err(LinkError::Broke(format!("`{method}` has more than {pages} pages")))
+}
+
+/// The tool with this name, as the server lists it.
+pub(crate) async fn tool(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    server: &Arc<Server>,
+    name: &str,
+) -> Result<Arc<ToolFacts>, Refusal> {
+    let link = to(gateway, client, server).await?;
+    if let Some(tool) = link.catalog.tool(name) {
+        return Ok(tool);
+    }
+    refresh(gateway, client, &link, name).await?;
+    link.catalog.tool(name).ok_or_else(|| {
+        let shown: String = name.chars().take(128).collect();
+        Refusal::new(
+            Reason::UnknownTool,
+            format!("Unknown tool: `{shown}` is not in the list of server `{}`", server.name),
+        )
+    })
+}
+
+/// Reads the server's whole list of tools, unless that was done a moment ago or `wanted` has turned up meanwhile.
+async fn refresh(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>, wanted: &str) -> Result<(), Refusal> {
+    let _one_at_a_time = link.catalog.listing.lock().await;
+    let recent = link.catalog.listed_at().is_some_and(|at| at.elapsed() < RELIST);
+    if recent || link.catalog.tool(wanted).is_some() {
+        return Ok(());
+    }
+    if !link.greeting.has("tools") {
+        link.catalog.replace(Vec::new(), Instant::now());
+        return Ok(());
+    }
+    let items = list(gateway, client, link, "tools/list", "tools").await;
+    let items = items.map_err(|error| failure(&link.server, error))?;
+    let facts = items.iter().filter_map(|item| link.server.facts.of(item.raw())).collect();
+    link.catalog.replace(facts, Instant::now());
+    Ok(())
+}
+
+/// The tools of a server, for looking a shown name up.
+pub(crate) fn tool_names<'a>(
+    gateway: &'a Arc<Gateway>,
+    client: &'a Arc<Client>,
+    server: &'a Arc<Server>,
+    shown: &'a str,
+) -> BoxFuture<'a, Vec<String>> {
+    async move {
+        let Ok(link) = to(gateway, client, server).await else { return Vec::new() };
+        let known = |link: &Link| -> Vec<String> {
+            link.catalog.tools().iter().map(|tool| tool.name.clone()).collect()
+        };
+        let before = known(&link);
+        if before.iter().any(|local| crate::names::exposed(&server.name, local) == shown) {
+            return before;
+        }
+        drop(refresh(gateway, client, &link, "").await);
+        known(&link)
+    }
+    .boxed()
+}
+
+/// The prompts of a server, for looking a shown name up.
+pub(crate) fn prompt_names<'a>(
+    gateway: &'a Arc<Gateway>,
+    client: &'a Arc<Client>,
+    server: &'a Arc<Server>,
+    _shown: &'a str,
+) -> BoxFuture<'a, Vec<String>> {
+    async move {
+        let Ok(link) = to(gateway, client, server).await else { return Vec::new() };
+        if !link.greeting.has("prompts") {
+            return Vec::new();
+        }
+        let items = list(gateway, client, &link, "prompts/list", "prompts").await.unwrap_or_default();
+        let name = |item: &Json| item.raw().get("name").and_then(Raw::text).map(std::borrow::Cow::into_owned);
+        items.iter().filter_map(name).collect()
+    }
+    .boxed()
+}

@@ -1,0 +1,7 @@
+//! The doors: Streamable HTTP and standard input. A door knows transports; what a message may do is decided on
+//! the path.
+
+pub(crate) mod head;
+pub mod http;
+pub mod stdio;
+pub(crate) mod stream;

@@ -1,0 +1,245 @@
+//! The way to the servers. A `Server` is what the configuration names; a `Link` is one open connection to it,
+//! of one era, owned by one client. Transports are in `upstream/`; who may send what is decided on the path.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use mantlet_config::Server as Settings;
+use mantlet_wire::{Era, Id, Json, Message, Reject, Version};
+use tokio::sync::mpsc;
+
+pub(crate) mod catalog;
+pub(crate) mod health;
+pub(crate) mod http;
+pub(crate) mod mux;
+pub(crate) mod open;
+pub(crate) mod pool;
+pub(crate) mod process;
+pub(crate) mod sse;
+pub(crate) mod stdio;
+
+use catalog::{Catalog, FactsCache};
+use health::Health;
+
+/// A server of the configuration, with what was learnt of it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) name: Arc<str>,
+    pub(crate) settings: Settings,
+    pub(crate) facts: FactsCache,
+    pub(crate) health: Health,
+}
+
+impl Server {
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            name: Arc::from(settings.name.as_str()),
+            settings,
+            facts: FactsCache::default(),
+            health: Health::default(),
+        }
+    }
+}
+
+/// Something a server sent on its own, or while a request runs.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Notification(Message),
+    /// A request to the client, under the server's own id.
+    Ask(Message),
+}
+
+/// Why a call got no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LinkError {
+    #[error("{0}")]
+    Unavailable(String),
+    #[error("the server did not answer in {0} s")]
+    Timeout(u64),
+    /// An HTTP status that carries no JSON-RPC answer.
+    #[error("the server answered HTTP {0}")]
+    Status(http::StatusCode),
+    #[error("the server broke the protocol: {0}")]
+    Broke(String),
+    #[error("the server's answer was refused: {0}")]
+    Rejected(#[from] Reject),
+    #[error("the connection to the server was lost")]
+    Gone,
+    /// The server no longer knows the session (HTTP 404); nothing of the message ran.
+    #[error("the server has ended the session")]
+    SessionLost,
+}
+
+/// What the server said of itself when the link was opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Greeting {
+    pub(crate) capabilities: Json,
+    pub(crate) info: Json,
+    pub(crate) instructions: Option<String>,
+    /// The whole result of `initialize` or `server/discover`, as it came.
+    pub(crate) result: Json,
+}
+
+impl Greeting {
+    pub(crate) fn has(&self, capability: &str) -> bool {
+        self.capabilities.raw().get(capability).is_some_and(|value| !value.is_null())
+    }
+}
+
+/// A request ready to leave: the message under this hop's id, and what its HTTP headers need.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) message: Message,
+    /// `Mcp-Name`: the tool, prompt, URI or task that the body names.
+    pub(crate) name: Option<String>,
+    /// `Mcp-Param-*`: header suffix and encoded value.
+    pub(crate) mirrored: Vec<(String, String)>,
+}
+
+/// One open connection to one server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) server: Arc<Server>,
+    pub(crate) version: Version,
+    pub(crate) greeting: Greeting,
+    pub(crate) catalog: Catalog,
+    wire: Wire,
+    next_id: AtomicI64,
+    initialized: AtomicBool,
+}
+
+#[derive(Debug)]
+pub(crate) enum Wire {
+    Stdio(stdio::Stdio),
+    Http(http::Http),
+    Sse(sse::Sse),
+}
+
+impl Link {
+    pub(crate) fn new(server: Arc<Server>, version: Version, greeting: Greeting, wire: Wire, next_id: i64) -> Self {
+        Self {
+            server,
+            version,
+            greeting,
+            catalog: Catalog::default(),
+            wire,
+            next_id: AtomicI64::new(next_id),
+            initialized: AtomicBool::new(false),
+        }
+    }
+
+    /// Tells a server of the initialize era, once, that the client is ready; from then on it may speak.
+    pub(crate) async fn say_initialized(&self) -> Result<(), LinkError> {
+        if self.era() == Era::Modern || self.initialized.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.send(Message::notification("notifications/initialized", None)).await?;
+        if let Wire::Http(http) = &self.wire {
+            http.listen();
+        }
+        Ok(())
+    }
+
+    pub(crate) fn era(&self) -> Era {
+        self.version.era()
+    }
+
+    /// The next id of this hop. Ids of clients never travel further than the gateway, so that two clients'
+    /// ids cannot meet.
+    pub(crate) fn next_id(&self) -> Id {
+        Id::Number(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    pub(crate) fn transport(&self) -> &'static str {
+        match &self.wire {
+            Wire::Stdio(_) => "stdio",
+            Wire::Http(_) => "http",
+            Wire::Sse(_) => "sse",
+        }
+    }
+
+    /// Sends a request and waits for its response; what the server says meanwhile goes to `events`.
+    /// Dropping the future cancels the request at the server.
+    pub(crate) async fn call(
+        &self,
+        outgoing: Outgoing,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Message, LinkError> {
+        let outcome = self.wire.call(outgoing, events).await;
+        if matches!(outcome, Err(LinkError::SessionLost))
+            && let Wire::Http(http) = &self.wire
+        {
+            http.retire();
+        }
+        outcome
+    }
+
+    /// Sends a notification, or the answer to a question of the server.
+    pub(crate) async fn send(&self, message: Message) -> Result<(), LinkError> {
+        self.wire.send(message).await
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.wire.is_dead()
+    }
+
+    /// Ends the connection: the process with all its descendants, or the session.
+    pub(crate) async fn close(&self) {
+        self.wire.close().await;
+    }
+}
+
+impl Wire {
+    async fn call(&self, outgoing: Outgoing, events: &mpsc::Sender<Event>) -> Result<Message, LinkError> {
+        match self {
+            Self::Stdio(stdio) => stdio.mux().call(outgoing.message, events.clone()).await,
+            Self::Sse(sse) => sse.mux().call(outgoing.message, events.clone()).await,
+            Self::Http(http) => http.call(outgoing, events).await,
+        }
+    }
+
+    async fn send(&self, message: Message) -> Result<(), LinkError> {
+        match self {
+            Self::Stdio(stdio) => stdio.mux().send(message).await,
+            Self::Sse(sse) => sse.mux().send(message).await,
+            Self::Http(http) => http.send(message).await,
+        }
+    }
+
+    fn is_dead(&self) -> bool {
+        match self {
+            Self::Stdio(stdio) => stdio.mux().is_dead(),
+            Self::Sse(sse) => sse.mux().is_dead(),
+            Self::Http(http) => http.is_closed(),
+        }
+    }
+
+    async fn close(&self) {
+        match self {
+            Self::Stdio(stdio) => stdio.close().await,
+            Self::Sse(sse) => sse.close(),
+            Self::Http(http) => http.close().await,
+        }
+    }
+}
+
+/// A client's place for its link to one server: opened once, by whoever comes first, and again when it died.
+#[derive(Debug)]
+pub(crate) struct LinkSlot {
+    pub(crate) server: Arc<Server>,
+    pub(crate) link: tokio::sync::Mutex<Option<Arc<Link>>>,
+}
+
+impl LinkSlot {
+    pub(crate) fn new(server: Arc<Server>) -> Self {
+        Self { server, link: tokio::sync::Mutex::new(None) }
+    }
+
+    /// Closes the link, if one is open.
+    pub(crate) async fn close(&self) {
+        let link = self.link.lock().await.take();
+        if let Some(link) = link {
+            link.close().await;
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What a server's tools are: their schemas, compiled once per definition, and the table that a call's name is
+//! looked up in. A tool that the server does not list cannot be called.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, RwLock, PoisonError};
+use std::time::Instant;
+
+use mantlet_inspect::headers::{Mirror, mirrored};
+use mantlet_inspect::schema::Schema;
+use mantlet_wire::{Json, Raw};
+
+use crate::client::lock;
+
+/// Tools of one server that are kept; a server with more is refused.
+pub(crate) const MAX_TOOLS: usize = 10_000;
+/// Compiled definitions kept per server.
+const MAX_FACTS: usize = 4_096;
+
+/// One tool as its definition says.
+#[derive(Debug)]
+pub(crate) struct ToolFacts {
+    pub(crate) name: String,
+    pub(crate) definition: Json,
+    pub(crate) input: Result<Schema, String>,
+    pub(crate) output: Option<Result<Schema, String>>,
+    /// Arguments that are mirrored into HTTP headers, or why the annotations are invalid.
+    pub(crate) mirrors: Result<Vec<Mirror>, String>,
+}
+
+impl ToolFacts {
+    fn read(definition: Raw<'_>) -> Option<Self> {
+        let name = definition.get("name").and_then(Raw::text)?.into_owned();
+        let input = definition.get("inputSchema").filter(|schema| !schema.is_null());
+        let output = definition.get("outputSchema").filter(|schema| !schema.is_null());
+        let compile = |schema: Raw<'_>| Schema::compile(schema).map_err(|error| error.to_string());
+        Some(Self {
+            name,
+            definition: definition.to_json(),
+            input: input.map_or_else(|| Err("the tool has no `inputSchema`".to_owned()), compile),
+            output: output.map(compile),
+            mirrors: input.map_or_else(|| Ok(Vec::new()), |schema| mirrored(schema).map_err(|error| error.to_string())),
+        })
+    }
+}
+
+/// Compiled definitions by their exact text, shared by all links to a server.
+#[derive(Debug, Default)]
+pub(crate) struct FactsCache {
+    known: Mutex<HashMap<Box<str>, Arc<ToolFacts>>>,
+}
+
+impl FactsCache {
+    /// The facts of a definition; `None` when it has no name.
+    pub(crate) fn of(&self, definition: Raw<'_>) -> Option<Arc<ToolFacts>> {
+        if let Some(facts) = lock(&self.known).get(definition.as_str()) {
+            return Some(Arc::clone(facts));
+        }
+        let facts = Arc::new(ToolFacts::read(definition)?);
+        let mut known = lock(&self.known);
+        if known.len() >= MAX_FACTS {
+            known.clear();
+        }
+        known.insert(definition.as_str().into(), Arc::clone(&facts));
+        Some(facts)
+    }
+}
+
+/// The tools seen on one link.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    tools: RwLock<HashMap<String, Arc<ToolFacts>>>,
+    listed: Mutex<Option<Instant>>,
+    /// One whole listing at a time.
+    pub(crate) listing: tokio::sync::Mutex<()>,
+}
+
+impl Catalog {
+    pub(crate) fn tool(&self, name: &str) -> Option<Arc<ToolFacts>> {
+        self.tools.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    pub(crate) fn tools(&self) -> Vec<Arc<ToolFacts>> {
+        self.tools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// Takes in one page that passed by.
+    pub(crate) fn learn(&self, facts: &[Arc<ToolFacts>]) {
+        let mut tools = self.tools.write().unwrap_or_else(PoisonError::into_inner);
+        for tool in facts {
+            if tools.len() < MAX_TOOLS || tools.contains_key(&tool.name) {
+                tools.insert(tool.name.clone(), Arc::clone(tool));
+            }
+        }
+    }
+
+    /// Replaces everything: the server was listed from the first page to the last.
+    pub(crate) fn replace(&self, facts: Vec<Arc<ToolFacts>>, now: Instant) {
+        let fresh = facts.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
+        *self.tools.write().unwrap_or_else(PoisonError::into_inner) = fresh;
+        *lock(&self.listed) = Some(now);
+    }
+
+    /// The server said that its list changed: nothing that was seen counts any more.
+    pub(crate) fn forget(&self) {
+        self.tools.write().unwrap_or_else(PoisonError::into_inner).clear();
+        *lock(&self.listed) = None;
+    }
+
+    /// When the whole list was last read; `None` when it never was or has changed since.
+    pub(crate) fn listed_at(&self) -> Option<Instant> {
+        *lock(&self.listed)
+    }
+}

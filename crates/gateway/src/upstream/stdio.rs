@@ -1,0 +1,199 @@
+//! A server on standard input and output: one reader, one writer, one that drains the error stream, so that
+//! no pipe can block another (MCP 2026-07-28 basic/transports/stdio).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mantlet_config::CommandLine;
+use mantlet_wire::{Body, Caps, Line, Lines, Message, Twins, looks_like_header};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::{Mutex, mpsc};
+
+use super::mux::Mux;
+use super::process::{self, Process};
+use super::{Event, LinkError};
+
+/// Messages that wait to be written to one server.
+const QUEUE: usize = 64;
+/// How long a server may refuse to read before its channel counts as dead.
+const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// Lines of standard error that are shown per server and minute; all are read.
+const STDERR_LINES: u64 = 200;
+const STDERR_LINE: usize = 1_000;
+
+/// See the module's head.
+#[derive(Debug)]
+pub(crate) struct Stdio {
+    mux: Arc<Mux>,
+    child: Arc<Mutex<Option<Child>>>,
+    process: Arc<Process>,
+    batches: Arc<AtomicBool>,
+    stop: Arc<tokio::sync::Notify>,
+}
+
+/// Starts the server and the three tasks that serve its pipes.
+pub(crate) fn open(
+    name: &Arc<str>,
+    line: &CommandLine,
+    caps: &Caps,
+    unsolicited: mpsc::Sender<Event>,
+) -> Result<Stdio, LinkError> {
+    let (mut child, process) = process::start(line, crate::random::handle())?;
+    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
+        return Err(LinkError::Unavailable("the server's pipes could not be opened".to_owned()));
+    };
+    let (to_server, queue) = mpsc::channel(QUEUE);
+    let mux = Mux::new(to_server, unsolicited);
+    let batches = Arc::new(AtomicBool::new(false));
+    let stop = Arc::new(tokio::sync::Notify::new());
+    tokio::spawn(write(Arc::clone(&mux), stdin, queue, Arc::clone(&stop)));
+    tokio::spawn(read(Arc::clone(name), Arc::clone(&mux), stdout, caps.clone(), Arc::clone(&batches)));
+    tokio::spawn(drain(Arc::clone(name), stderr));
+    Ok(Stdio { mux, child: Arc::new(Mutex::new(Some(child))), process: Arc::new(process), batches, stop })
+}
+
+impl Stdio {
+    pub(crate) fn mux(&self) -> &Arc<Mux> {
+        &self.mux
+    }
+
+    /// JSON-RPC batches exist in revision 2025-03-26 only.
+    pub(crate) fn allow_batches(&self) {
+        self.batches.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn close(&self) {
+        self.mux.die();
+        self.stop.notify_one();
+        let child = self.child.lock().await.take();
+        if let Some(mut child) = child {
+            self.process.end(&mut child).await;
+        }
+    }
+}
+
+impl Drop for Stdio {
+    fn drop(&mut self) {
+        self.process.signal_group(rustix::process::Signal::KILL);
+    }
+}
+
+async fn write(
+    mux: Arc<Mux>,
+    mut stdin: ChildStdin,
+    mut queue: mpsc::Receiver<Message>,
+    stop: Arc<tokio::sync::Notify>,
+) {
+    loop {
+        let message = tokio::select! {
+            message = queue.recv() => message,
+            () = stop.notified() => None,
+        };
+        let Some(message) = message else { break };
+        let line = one_line(message.bytes());
+        let written = tokio::time::timeout(WRITE_PATIENCE, stdin.write_all(&line)).await;
+        if !matches!(written, Ok(Ok(()))) {
+            mux.die();
+            break;
+        }
+    }
+}
+
+/// The message on one line with its newline. Line breaks between tokens become spaces; inside strings JSON has
+/// none (MCP basic/transports/stdio: no embedded newlines).
+pub(crate) fn one_line(bytes: &Bytes) -> Vec<u8> {
+    let mut line = Vec::with_capacity(bytes.len().saturating_add(1));
+    line.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    line.push(b'\n');
+    line
+}
+
+async fn read(name: Arc<str>, mux: Arc<Mux>, mut stdout: ChildStdout, caps: Caps, batches: Arc<AtomicBool>) {
+    let mut lines = Lines::new(caps.message_bytes);
+    let mut chunk = vec![0_u8; 64 * 1024];
+    loop {
+        let read = match stdout.read(&mut chunk).await {
+            Ok(0) | Err(_) => break,
+            Ok(read) => read,
+        };
+        lines.push(chunk.get(..read).unwrap_or_default());
+        while let Some(line) = lines.next() {
+            take_line(&name, &mux, line, &caps, &batches).await;
+        }
+    }
+    if let Some(line) = lines.finish() {
+        take_line(&name, &mux, line, &caps, &batches).await;
+    }
+    mux.die();
+}
+
+async fn take_line(name: &Arc<str>, mux: &Arc<Mux>, line: Line, caps: &Caps, batches: &AtomicBool) {
+    let text = match line {
+        Line::Blank => return,
+        Line::TooLong { bytes } => {
+            mux.stray();
+            tracing::warn!(server = %name, bytes, "a line of the server was longer than the cap and was dropped");
+            return;
+        }
+        Line::Text(text) => text,
+    };
+    match mantlet_wire::body(text.clone(), caps, Twins::WhereKnown) {
+        Ok(Body::Single(message)) => mux.arrived(message).await,
+        Ok(Body::Batch(messages)) if batches.load(Ordering::Relaxed) => {
+            for message in messages {
+                mux.arrived(message).await;
+            }
+        }
+        Ok(Body::Batch(_)) => {
+            mux.stray();
+            tracing::warn!(server = %name, "the server sent a batch, which this protocol version does not have");
+        }
+        Err(reject) => {
+            let hint = if looks_like_header(&text) { " (Content-Length framing is not MCP)" } else { "" };
+            tracing::warn!(server = %name, %reject, "a line of the server is no message and was dropped{hint}");
+            match reject.id().cloned() {
+                Some(id) => mux.answered_badly(&id, LinkError::Rejected(reject)),
+                None => mux.stray(),
+            }
+        }
+    }
+}
+
+/// Reads standard error to its end, whatever it holds; shows some of it, without control characters.
+async fn drain(name: Arc<str>, mut stderr: ChildStderr) {
+    let mut lines = Lines::new(STDERR_LINE);
+    let mut chunk = vec![0_u8; 16 * 1024];
+    let (shown, mut window) = (AtomicU64::new(0), tokio::time::Instant::now());
+    while let Ok(read) = stderr.read(&mut chunk).await {
+        if read == 0 {
+            break;
+        }
+        lines.push(chunk.get(..read).unwrap_or_default());
+        while let Some(line) = lines.next() {
+            if window.elapsed() > Duration::from_secs(60) {
+                window = tokio::time::Instant::now();
+                shown.store(0, Ordering::Relaxed);
+            }
+            if shown.fetch_add(1, Ordering::Relaxed) < STDERR_LINES {
+                show(&name, &line);
+            }
+        }
+    }
+}
+
+fn show(name: &Arc<str>, line: &Line) {
+    match line {
+        Line::Text(text) => tracing::info!(target: "server", server = %name, "{}", plain(text)),
+        Line::TooLong { bytes } => tracing::info!(target: "server", server = %name, "(a line of {bytes} bytes)"),
+        Line::Blank => {}
+    }
+}
+
+/// Text of a server made safe for a terminal and a log: control characters become `·`.
+pub(crate) fn plain(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+}
