@@ -24,14 +24,14 @@ pub(crate) const PATTERN_BYTES: usize = 1024;
 pub(crate) const PATTERNS: usize = 1000;
 
 pub(crate) const MESSAGE: RangeInclusive<u64> = 1024..=64 * MEBI;
-pub(crate) const HEADER: RangeInclusive<u64> = 1024..=MEBI;
+pub(crate) const HEADER: RangeInclusive<u64> = 8 * 1024..=MEBI;
 pub(crate) const ANSWER: RangeInclusive<u64> = 1024..=256 * MEBI;
 pub(crate) const DEPTH: RangeInclusive<u64> = 8..=256;
 pub(crate) const BATCH: RangeInclusive<u64> = 1..=1000;
 pub(crate) const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 pub(crate) const SESSIONS: RangeInclusive<u64> = 1..=100_000;
 pub(crate) const LIST_PAGES: RangeInclusive<u64> = 1..=10_000;
-pub(crate) const RESTARTS: RangeInclusive<u64> = 1..=1000;
+pub(crate) const RESTARTS: RangeInclusive<u32> = 1..=1000;
 
 /// For what waits on a peer that must be quick.
 pub(crate) const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);

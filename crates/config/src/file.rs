@@ -233,7 +233,7 @@ pub(crate) struct Limits {
     /// One message of a client: 1KiB to 64MiB.
     #[schemars(extend("default" = "4MiB"))]
     pub(crate) message: Option<Size>,
-    /// All headers of one HTTP request: 1KiB to 1MiB.
+    /// All headers of one HTTP request: 8KiB to 1MiB.
     #[schemars(extend("default" = "64KiB"))]
     pub(crate) header: Option<Size>,
     /// Objects and lists inside each other, in one message: 8 to 256.

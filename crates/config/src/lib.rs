@@ -2,7 +2,7 @@
 //! its place. Nothing here opens a socket, starts a process or watches a file.
 //!
 //! The way of a file, one room each: `yaml` (text to a tree that remembers places) → `reference` (`${env:…}`) →
-//! `read` (tree to the types of `file`) → `check` (what types cannot say) → `lower` (to [`Settings`]).
+//! `read` (tree to the types of `file`) → `lower` (to [`Settings`], each value by way of `check`).
 
 mod bounds;
 mod check;
@@ -10,6 +10,7 @@ mod defaults;
 mod diagnose;
 mod file;
 mod hidden;
+mod hint;
 mod lower;
 mod quantity;
 mod read;
@@ -50,11 +51,10 @@ pub fn parse(text: &str, name: &str, lookup: &dyn Lookup) -> Result<Settings, Di
     let settings = yaml::compose(text, &mut book).and_then(|mut tree| {
         reference::resolve(&mut tree, lookup, &mut book);
         let file = read::file(&tree, &mut book)?;
-        check::file(&file, &tree, &mut book);
-        // INVARIANT: a file with any problem never becomes settings.
-        if book.is_empty() { lower::file(file, lookup, &mut book) } else { None }
+        Some(lower::file(file, &tree, lookup, &mut book))
     });
     match settings {
+        // INVARIANT: a file with any problem never becomes settings.
         Some(settings) if book.is_empty() => Ok(settings),
         _ => Err(book.close(name, text)),
     }

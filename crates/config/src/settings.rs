@@ -11,10 +11,11 @@ use mantlet_access::{Lists, ServerRules};
 use mantlet_audit::Durability;
 use mantlet_wire::Caps;
 
+use crate::check;
 use crate::defaults;
 use crate::diagnose::{Diagnosis, Problem};
 use crate::hidden::Hidden;
-use crate::lower::server_name;
+
 
 /// A whole configuration.
 #[derive(Clone, Debug)]
@@ -199,8 +200,8 @@ impl Settings {
     /// The name is no server name, or the command is empty or holds a NUL.
     pub fn wrap(name: &str, argv: Vec<String>, state: &Path) -> Result<Self, Diagnosis> {
         let refuse = |problem| Err(Diagnosis::of_file("the command line", problem));
-        if let Err(problem) = server_name(name) {
-            return refuse(problem);
+        if let Err(unfit) = check::server_name(name) {
+            return refuse(unfit.problem(name, false));
         }
         if argv.first().is_none_or(String::is_empty) {
             return refuse(Problem::new("there is no command to run").help("write it after `--`"));

@@ -90,6 +90,11 @@ impl Scalar {
         self.written.as_ref().unwrap_or(&self.text)
     }
 
+    /// Not in quotes: what a reference stands for never is.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.plain || self.written.is_some()
+    }
+
     /// YAML 1.2 §10.3.2: what stands for "nothing" outside quotes.
     pub(crate) fn is_null(&self) -> bool {
         self.plain && self.written.is_none() && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")

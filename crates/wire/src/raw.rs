@@ -1,10 +1,36 @@
-//! Reading slices of a text that the strict walk passed. Nothing is checked again, nothing recurses; whatever
-//! would not be JSON reads as nothing.
+//! Slices of checked JSON, read in place. Not here: checking (`strict`) and changing (`edit`).
 
 use std::borrow::Cow;
 
 use crate::id::Id;
 use crate::json::Json;
+use crate::number;
+use crate::skip::Inside;
+use crate::text::unescape;
+use crate::token;
+
+/// Where a slice is within its text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+impl Span {
+    pub(crate) fn of(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.end).unwrap_or_default()
+    }
+}
+
+/// A JSON value within a text that was checked. Copying it copies a pointer.
+///
+/// It is read where it lies: nothing is checked again, nothing is built, and what is not asked for costs
+/// nothing but being stepped over.
+#[derive(Clone, Copy)]
+pub struct Raw<'a> {
+    // INVARIANT: one whole JSON value without blanks around it, cut out of UTF-8 at ASCII bytes.
+    bytes: &'a [u8],
+}
 
 /// What kind of value it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +41,7 @@ pub enum Shape {
     Array,
     /// `"…"`
     Text,
-    /// A number.
+    /// A number of any form.
     Number,
     /// `true`
     True,
@@ -25,108 +51,79 @@ pub enum Shape {
     Null,
 }
 
-/// One value inside a checked text.
-#[derive(Clone, Copy, Debug)]
-pub struct Raw<'a> {
-    whole: &'a str,
-    start: usize,
-    end: usize,
-}
-
 impl<'a> Raw<'a> {
-    pub(crate) fn of(whole: &'a str, start: usize, end: usize) -> Self {
-        Self { whole, start, end }
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes }
     }
 
-    pub(crate) fn start(self) -> usize {
-        self.start
-    }
-
-    pub(crate) fn end(self) -> usize {
-        self.end
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.bytes
     }
 
     /// What kind of value it is.
     #[must_use]
     pub fn shape(self) -> Shape {
-        match self.as_str().as_bytes().first() {
+        match self.bytes.first() {
             Some(b'{') => Shape::Object,
             Some(b'[') => Shape::Array,
             Some(b'"') => Shape::Text,
             Some(b't') => Shape::True,
             Some(b'f') => Shape::False,
-            Some(b'n') | None => Shape::Null,
-            Some(_) => Shape::Number,
+            Some(b'-' | b'0'..=b'9') => Shape::Number,
+            _ => Shape::Null,
         }
     }
 
-    /// The value's text.
+    /// The JSON text.
     #[must_use]
     pub fn as_str(self) -> &'a str {
-        self.whole.get(self.start..self.end).unwrap_or_default()
+        // The whole text was checked, so this does not fail; it is checked again, slice by slice, because the
+        // way around that is `unsafe`.
+        std::str::from_utf8(self.bytes).unwrap_or_default()
     }
 
-    /// The member of an object; keys are compared unescaped.
+    /// The member of an object; `None` when there is none, or when this is no object. Keys are compared after
+    /// unescaping.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Self> {
-        self.members().find(|(name, _)| name == key).map(|(_, value)| value)
+        let mut inside = self.inside(Shape::Object)?;
+        loop {
+            let member = inside.member()?;
+            if spells(member.key.of(self.bytes), key) {
+                return Some(Self::of(member.value.of(self.bytes)));
+            }
+        }
     }
 
-    /// The value at the end of a path of keys.
+    /// The members of an object, in the order of the text; none when this is no object.
     #[must_use]
-    pub fn pointer(self, path: &[&str]) -> Option<Self> {
-        path.iter().try_fold(self, |value, key| value.get(key))
+    pub fn members(self) -> Members<'a> {
+        Members { bytes: self.bytes, inside: self.inside(Shape::Object) }
     }
 
-    /// The members of an object, in their order; none of anything else.
-    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Self)> {
-        let mut cursor = Cursor::inside(self, b'{');
-        std::iter::from_fn(move || {
-            let (start, end) = cursor.item()?;
-            let key = unescaped(cursor.whole.get(start + 1..end.checked_sub(1)?)?);
-            let (start, end) = cursor.after_colon()?;
-            Some((key, Self { whole: cursor.whole, start, end }))
-        })
+    /// The items of an array; none when this is no array.
+    #[must_use]
+    pub fn items(self) -> Items<'a> {
+        Items { bytes: self.bytes, inside: self.inside(Shape::Array) }
     }
 
-    /// Where each member of an object is: key and value, for rewrites.
-    pub(crate) fn member_spans(self) -> impl Iterator<Item = (Cow<'a, str>, usize, Self)> {
-        let mut cursor = Cursor::inside(self, b'{');
-        std::iter::from_fn(move || {
-            let (key_start, key_end) = cursor.item()?;
-            let key = unescaped(cursor.whole.get(key_start + 1..key_end.checked_sub(1)?)?);
-            let (start, end) = cursor.after_colon()?;
-            Some((key, key_start, Self { whole: cursor.whole, start, end }))
-        })
-    }
-
-    /// The elements of an array, in their order; none of anything else.
-    pub fn items(self) -> impl Iterator<Item = Self> {
-        let mut cursor = Cursor::inside(self, b'[');
-        std::iter::from_fn(move || {
-            let (start, end) = cursor.item()?;
-            Some(Self { whole: cursor.whole, start, end })
-        })
-    }
-
-    /// A text, unescaped.
+    /// The string, unescaped.
     #[must_use]
     pub fn text(self) -> Option<Cow<'a, str>> {
-        let quoted = self.as_str();
-        let inner = quoted.strip_prefix('"')?.strip_suffix('"')?;
-        Some(unescaped(inner))
+        let inner = self.bytes.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+        std::str::from_utf8(inner).ok().map(unescape)
     }
 
-    /// An integer, written as one.
+    /// The number, if it is written as an integer and fits.
     #[must_use]
     pub fn int(self) -> Option<i64> {
-        if self.shape() == Shape::Number { self.as_str().parse().ok() } else { None }
+        self.number().and_then(|literal| literal.parse().ok())
     }
 
-    /// A number.
+    /// The number, as a double.
     #[must_use]
     pub fn float(self) -> Option<f64> {
-        if self.shape() == Shape::Number { self.as_str().parse().ok() } else { None }
+        self.number().and_then(|literal| literal.parse().ok())
     }
 
     /// `true` or `false`.
@@ -135,158 +132,114 @@ impl<'a> Raw<'a> {
         match self.shape() {
             Shape::True => Some(true),
             Shape::False => Some(false),
-            Shape::Object | Shape::Array | Shape::Text | Shape::Number | Shape::Null => None,
+            _ => None,
         }
     }
 
-    /// `null`.
+    /// Whether it is `null`.
     #[must_use]
     pub fn is_null(self) -> bool {
         self.shape() == Shape::Null
     }
 
-    /// A request id, a progress token, a subscription id.
+    /// The value at the end of a path of keys.
+    #[must_use]
+    pub fn pointer(self, path: &[&str]) -> Option<Self> {
+        path.iter().try_fold(self, |raw, key| raw.get(key))
+    }
+
+    /// A copy that owns its text.
+    #[must_use]
+    pub fn to_json(self) -> Json {
+        Json::from_good(self.as_str().into())
+    }
+
+    /// A tree of values, for those who need one: the schema validator.
+    #[must_use]
+    pub fn to_value(self) -> serde_json::Value {
+        token::tree(self)
+    }
+
+    /// The value as a request id: a string, or an integer that is written in the one usual way.
     #[must_use]
     pub fn id(self) -> Option<Id> {
         match self.shape() {
-            Shape::Number => self.int().map(Id::Number),
             Shape::Text => self.text().map(|text| Id::Text(text.into())),
-            Shape::Object | Shape::Array | Shape::True | Shape::False | Shape::Null => None,
+            // `-0` is an integer that would not come back as it was sent.
+            Shape::Number if self.bytes != b"-0" => self.int().map(Id::Number),
+            _ => None,
         }
     }
 
-    /// The value by itself.
-    #[must_use]
-    pub fn to_json(self) -> Json {
-        Json::checked(self.as_str())
+    /// The literal of a number.
+    pub(crate) fn number(self) -> Option<&'a str> {
+        if self.shape() == Shape::Number { Some(self.as_str()) } else { None }
     }
 
-    /// The value as a tree, for validators that need one.
-    #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "the text has passed the strict walk")]
-    pub fn to_value(self) -> serde_json::Value {
-        serde_json::from_str(self.as_str()).unwrap_or(serde_json::Value::Null)
+    fn inside(self, shape: Shape) -> Option<Inside<'a>> {
+        (self.shape() == shape).then(|| Inside::new(self.bytes, 0))
     }
 }
 
-/// A place between the elements of an object or an array.
-struct Cursor<'a> {
-    whole: &'a str,
+/// Shows the JSON text.
+impl std::fmt::Debug for Raw<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The members of an object: see [`Raw::members`].
+#[derive(Clone, Debug)]
+pub struct Members<'a> {
     bytes: &'a [u8],
-    at: usize,
-    end: usize,
+    inside: Option<Inside<'a>>,
 }
 
-impl<'a> Cursor<'a> {
-    fn inside(raw: Raw<'a>, open: u8) -> Self {
-        let bytes = raw.whole.as_bytes();
-        let inside = bytes.get(raw.start) == Some(&open);
-        let (at, end) = if inside { (raw.start + 1, raw.end.saturating_sub(1)) } else { (0, 0) };
-        Self { whole: raw.whole, bytes, at, end }
-    }
+impl<'a> Iterator for Members<'a> {
+    type Item = (Cow<'a, str>, Raw<'a>);
 
-    fn blank(&mut self) {
-        while self.at < self.end && matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\n' | b'\r' | b',' | b':')) {
-            self.at += 1;
-        }
-    }
-
-    /// The next value (or key), past separators.
-    fn item(&mut self) -> Option<(usize, usize)> {
-        self.blank();
-        if self.at >= self.end {
-            return None;
-        }
-        let start = self.at;
-        self.at = after_value(self.bytes, start).min(self.end);
-        Some((start, self.at))
-    }
-
-    fn after_colon(&mut self) -> Option<(usize, usize)> {
-        self.item()
+    fn next(&mut self) -> Option<Self::Item> {
+        let member = self.inside.as_mut()?.member()?;
+        let key = Raw::of(member.key.of(self.bytes)).text()?;
+        Some((key, Raw::of(member.value.of(self.bytes))))
     }
 }
 
-/// Where the value that begins at `start` ends, in a checked text.
-fn after_value(bytes: &[u8], start: usize) -> usize {
-    match bytes.get(start) {
-        Some(b'"') => after_string(bytes, start),
-        Some(b'{' | b'[') => {
-            let (mut at, mut depth) = (start, 0_usize);
-            while let Some(byte) = bytes.get(at) {
-                match byte {
-                    b'"' => {
-                        at = after_string(bytes, at);
-                        continue;
-                    }
-                    b'{' | b'[' => depth += 1,
-                    b'}' | b']' => {
-                        depth -= 1;
-                        if depth == 0 {
-                            return at + 1;
-                        }
-                    }
-                    _ => {}
-                }
-                at += 1;
-            }
-            bytes.len()
-        }
-        _ => {
-            let rest = bytes.get(start..).unwrap_or_default();
-            let end = rest.iter().position(|byte| matches!(byte, b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r'));
-            end.map_or(bytes.len(), |end| start + end)
-        }
+/// The items of an array: see [`Raw::items`].
+#[derive(Clone, Debug)]
+pub struct Items<'a> {
+    bytes: &'a [u8],
+    inside: Option<Inside<'a>>,
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Raw<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.inside.as_mut()?.item()?;
+        Some(Raw::of(item.of(self.bytes)))
     }
 }
 
-fn after_string(bytes: &[u8], open: usize) -> usize {
-    let mut at = open + 1;
-    loop {
-        let rest = bytes.get(at..).unwrap_or_default();
-        let Some(found) = memchr::memchr2(b'"', b'\\', rest) else { return bytes.len() };
-        at += found;
-        if bytes.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
+/// Whether a key, as it is written with its quotes, stands for `key`.
+pub(crate) fn spells(written: &[u8], key: &str) -> bool {
+    let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+    if inner == key.as_bytes() {
+        // A backslash never stands for itself.
+        return !key.contains('\\');
     }
+    inner.contains(&b'\\') && Raw::of(written).text().is_some_and(|text| text == key)
 }
 
-/// The inside of a checked string without its escapes.
-fn unescaped(inner: &str) -> Cow<'_, str> {
-    let Some(first) = memchr::memchr(b'\\', inner.as_bytes()) else { return Cow::Borrowed(inner) };
-    let mut out = String::with_capacity(inner.len());
-    out.push_str(inner.get(..first).unwrap_or_default());
-    let mut letters = inner.get(first..).unwrap_or_default().chars();
-    while let Some(letter) = letters.next() {
-        if letter != '\\' {
-            out.push(letter);
-            continue;
-        }
-        match letters.next() {
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some('u') => {
-                let first = four_hex(&mut letters);
-                let code = if (0xD800..0xDC00).contains(&first) {
-                    letters.nth(1);
-                    0x1_0000 + ((first - 0xD800) << 10) + four_hex(&mut letters).saturating_sub(0xDC00)
-                } else {
-                    first
-                };
-                out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            }
-            Some(other) => out.push(other),
-            None => {}
-        }
+/// What a value is, in words.
+pub(crate) fn in_words(raw: Raw<'_>) -> &'static str {
+    match raw.shape() {
+        Shape::Object => "an object",
+        Shape::Array => "an array",
+        Shape::Text => "a string",
+        Shape::Number if raw.number().is_some_and(number::is_integer) => "an integer",
+        Shape::Number => "a fraction",
+        Shape::True | Shape::False => "a boolean",
+        Shape::Null => "null",
     }
-    Cow::Owned(out)
-}
-
-fn four_hex(letters: &mut std::str::Chars<'_>) -> u32 {
-    letters.by_ref().take(4).fold(0, |code, digit| code * 16 + digit.to_digit(16).unwrap_or(0))
 }

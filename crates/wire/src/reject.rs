@@ -1,243 +1,340 @@
-//! Why a text is no message. Each reason has its own name, says where, and how to mend it.
+//! Why a text is no message: one variant a reason. Not here: what the asker is told over HTTP, and the log.
 
 use crate::id::Id;
 
-/// What is wrong with a text.
+/// A text that was refused, with the id that it carried where one could be read for certain.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// More bytes than the cap.
-    #[error("the message has {bytes} bytes, more than the {cap} that are read: send less at once")]
-    TooLarge {
-        /// Bytes there are.
-        bytes: usize,
-        /// Bytes there may be.
-        cap: usize,
-    },
-    /// Nothing but whitespace.
-    #[error("the message is empty: send one JSON object")]
-    Empty,
-    /// Not UTF-8 (RFC 8259 §8.1).
-    #[error("byte {at} is not UTF-8: encode the message in UTF-8")]
-    InvalidUtf8 {
-        /// Where.
-        at: usize,
-    },
-    /// A byte order mark (RFC 8259 §8.1).
-    #[error("the message begins with a byte order mark: leave it out")]
-    ByteOrderMark,
-    /// More after the message.
-    #[error("there is more after the end of the message at byte {at}: send one message at a time")]
-    TrailingData {
-        /// Where.
-        at: usize,
-    },
-    /// Not JSON (RFC 8259).
-    #[error("byte {at} is not what JSON has there: {expected} was expected")]
-    Syntax {
-        /// Where.
-        at: usize,
-        /// What should be there.
-        expected: &'static str,
-    },
-    /// The same key twice in one object.
-    #[error("the key `{key}` at byte {at} is there twice in one object: parsers differ on which counts")]
-    DuplicateKey {
-        /// Where the second is.
-        at: usize,
-        /// The key.
-        key: String,
-    },
-    /// Two keys that some parsers take for one.
-    #[error("the key `{key}` at byte {at} differs from `{other}` only in case or invisible characters: rename one")]
-    TwinKey {
-        /// Where the second is.
-        at: usize,
-        /// The second key.
-        key: String,
-        /// The first key.
-        other: String,
-    },
-    /// A key that some parsers take for one of the protocol's.
-    #[error("the key `{key}` at byte {at} is not `{known}`, but some parsers would take it for it: write `{known}`")]
-    LookalikeKey {
-        /// Where.
-        at: usize,
-        /// The key.
-        key: String,
-        /// The protocol's key.
-        known: &'static str,
-    },
-    /// Nested too deep.
-    #[error("objects and arrays are nested deeper than {cap} at byte {at}: flatten the message")]
-    TooDeep {
-        /// Where.
-        at: usize,
-        /// Levels there may be.
-        cap: usize,
-    },
-    /// A string too long.
-    #[error("the string at byte {at} is longer than {cap} bytes: shorten it")]
-    StringTooLong {
-        /// Where it begins.
-        at: usize,
-        /// Bytes there may be.
-        cap: usize,
-    },
-    /// Too many members.
-    #[error("the object at byte {at} has more than {cap} members: split it")]
-    TooManyKeys {
-        /// Where the first surplus member is.
-        at: usize,
-        /// Members there may be.
-        cap: usize,
-    },
-    /// A number that not all parsers read alike.
-    #[error("the number at byte {at} fits neither a 64-bit integer nor a double: send it as a string")]
-    NumberOutOfRange {
-        /// Where it begins.
-        at: usize,
-    },
-    /// Half of a surrogate pair (RFC 8259 §8.2).
-    #[error("the escape at byte {at} is half of a surrogate pair: write the whole pair")]
-    LoneSurrogate {
-        /// Where.
-        at: usize,
-    },
-    /// An unescaped control character in a string (RFC 8259 §7).
-    #[error("byte {at} is a control character inside a string: escape it")]
-    ControlCharacter {
-        /// Where.
-        at: usize,
-    },
-    /// A message that is no object.
-    #[error("a message is a JSON object: send `{{\"jsonrpc\":\"2.0\",…}}`")]
-    NotAnObject,
-    /// `jsonrpc` missing or not "2.0" (JSON-RPC 2.0 §4).
-    #[error("`jsonrpc` must be the text \"2.0\"")]
-    WrongJsonRpcVersion,
-    /// An id that is neither text nor integer.
-    #[error("`id` must be a text or an integer, without fraction or exponent, of at most {cap} bytes")]
-    WrongId {
-        /// Bytes there may be.
-        cap: usize,
-    },
-    /// A response without an id.
-    #[error("a response needs the `id` of its request")]
-    MissingId,
-    /// Neither request nor response, or both.
-    #[error("a message has either `method`, or `result`, or `error`: this one has none or more than one")]
-    MixedEnvelope,
-    /// A method that is no text.
-    #[error("`method` must be a text that is not empty")]
-    WrongMethod,
-    /// Params that are no object.
-    #[error("`params` must be an object")]
-    ParamsNotObject,
-    /// An error object without code or message.
-    #[error("`error` must be an object with an integer `code` and a text `message`")]
-    ErrorObjectWrong,
-    /// A batch of nothing.
-    #[error("the batch is empty: send at least one message")]
-    EmptyBatch,
-    /// A batch too long.
-    #[error("the batch has more than {cap} messages: send fewer at once")]
-    BatchTooLarge {
-        /// Messages there may be.
-        cap: usize,
-    },
-}
-
-/// A refused text, with the id of its message where that could be read first.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{fault}")]
+#[error("{reason}")]
 pub struct Reject {
-    fault: Fault,
+    reason: Reason,
     id: Option<Id>,
 }
 
 impl Reject {
-    pub(crate) fn new(fault: Fault) -> Self {
-        Self { fault, id: None }
+    pub(crate) fn new(reason: Reason, id: Option<Id>) -> Self {
+        Self { reason, id }
     }
 
-    pub(crate) fn with_id(mut self, id: Option<Id>) -> Self {
-        self.id = id;
-        self
-    }
-
-    /// What is wrong.
+    /// The reason.
     #[must_use]
-    pub fn fault(&self) -> &Fault {
-        &self.fault
+    pub fn reason(&self) -> &Reason {
+        &self.reason
     }
 
-    /// The id of the message; `None` where the text broke before it, or it is no request.
+    /// The id to answer to: only where the text had exactly one at the top, so that no answer goes astray.
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
         self.id.as_ref()
     }
 
+    /// The stable name of the reason, as in `docs/refusals.md`.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.reason.code()
+    }
+
+    /// The JSON-RPC error code of the answer.
+    #[must_use]
+    pub fn json_rpc_code(&self) -> i64 {
+        self.reason.json_rpc_code()
+    }
+}
+
+/// Why a text was refused. Offsets count bytes from its start; keys are shown cut and escaped.
+///
+/// All of these are the sender's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// A batch with more messages than the cap.
+    #[error("the batch has more than {limit} messages; send smaller batches")]
+    BatchTooLarge {
+        /// The cap.
+        limit: usize,
+    },
+    /// The text starts with a byte order mark.
+    #[error("the text starts with a byte order mark; send UTF-8 without one")]
+    ByteOrderMark,
+    /// A control character in a string.
+    #[error("control character {byte:#04x} inside a string at byte {at}; write it as an escape")]
+    ControlCharacter {
+        /// Where.
+        at: usize,
+        /// Which.
+        byte: u8,
+    },
+    /// The same key twice in one object, however it was written.
+    #[error("key `{key}` comes twice in one object, the second time at byte {at}; send it once")]
+    DuplicateKey {
+        /// Where the second one is.
+        at: usize,
+        /// The key.
+        key: String,
+    },
+    /// Nothing but blanks.
+    #[error("the text is empty; send one JSON-RPC message")]
+    Empty,
+    /// A batch without a message.
+    #[error("the batch is empty; send at least one message")]
+    EmptyBatch,
+    /// An error object without an integer `code` or a string `message`.
+    #[error("`error.{member}` is not {expected}; JSON-RPC wants an integer `code` and a string `message`")]
+    ErrorObjectWrong {
+        /// Which member.
+        member: &'static str,
+        /// What it should be.
+        expected: &'static str,
+    },
+    /// An id above the cap.
+    #[error("the id is longer than {limit} bytes; use a shorter one")]
+    IdTooLong {
+        /// The cap.
+        limit: usize,
+    },
+    /// The text is not UTF-8.
+    #[error("the text is not UTF-8 at byte {at}; MCP messages are UTF-8")]
+    InvalidUtf8 {
+        /// The first byte that is not.
+        at: usize,
+    },
+    /// Half of a surrogate pair in an escape.
+    #[error("an escape at byte {at} is half a surrogate pair; send both halves, or the character itself")]
+    LoneSurrogate {
+        /// Where.
+        at: usize,
+    },
+    /// A key that a careless reader takes for one that the specification knows.
+    #[error("key `{key}` at byte {at} can be mistaken for `{known}`; spell it exactly or leave it out")]
+    LookalikeKey {
+        /// Where.
+        at: usize,
+        /// The key.
+        key: String,
+        /// What it looks like.
+        known: &'static str,
+    },
+    /// A result without an id.
+    #[error("a result has no id; say which request it answers")]
+    MissingId,
+    /// Members that make the message two things at once, or none.
+    #[error("the message has {found}; send either `method`, or `result`, or `error`")]
+    MixedEnvelope {
+        /// What it has.
+        found: &'static str,
+    },
+    /// JSON, but no object.
+    #[error("the message is {found}, not a JSON object; send one JSON-RPC message")]
+    NotAnObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A number that some reader cannot hold.
+    #[error("the number at byte {at} does not fit 64 bits; send it as a string")]
+    NumberOutOfRange {
+        /// Where.
+        at: usize,
+    },
+    /// A number with more characters than the cap.
+    #[error("the number at byte {at} is longer than {limit} bytes; send it as a string")]
+    NumberTooLong {
+        /// Where.
+        at: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// `params` that are no object.
+    #[error("`params` is {found}, not an object; MCP knows parameters by name only")]
+    ParamsNotObject {
+        /// What it is.
+        found: &'static str,
+    },
+    /// A string above the cap.
+    #[error("the string at byte {at} is longer than {limit} bytes; send less at once")]
+    StringTooLong {
+        /// Where.
+        at: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// Not JSON.
+    #[error("the text is not JSON at byte {at}: {expected} is missing; send one JSON-RPC message")]
+    Syntax {
+        /// Where.
+        at: usize,
+        /// What should have been there.
+        expected: &'static str,
+    },
+    /// Nesting above the cap.
+    #[error("objects and arrays nest deeper than {limit} at byte {at}; send a flatter message")]
+    TooDeep {
+        /// Where.
+        at: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// A text above the cap.
+    #[error("the message has {bytes} bytes, more than {limit}; send less at once")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// An object with more keys than the cap.
+    #[error("the object has more than {limit} keys at byte {at}; send fewer")]
+    TooManyKeys {
+        /// Where the first key too many is.
+        at: usize,
+        /// The cap.
+        limit: usize,
+    },
+    /// Something after the end of the value.
+    #[error("something follows the message at byte {at}; send one message at a time")]
+    TrailingData {
+        /// Where.
+        at: usize,
+    },
+    /// Two keys of one object that a careless reader takes for one.
+    #[error("key `{key}` at byte {at} can be mistaken for `{earlier}` in the same object; keep one of them")]
+    TwinKey {
+        /// Where the second one is.
+        at: usize,
+        /// The second key.
+        key: String,
+        /// The first key.
+        earlier: String,
+    },
+    /// An id that is neither a string nor an integer.
+    #[error("the id is {found}; an id is a string or an integer")]
+    WrongId {
+        /// What it is.
+        found: &'static str,
+    },
+    /// No `"jsonrpc": "2.0"`.
+    #[error("`jsonrpc` is not \"2.0\"; say so in every message")]
+    WrongJsonRpcVersion,
+    /// A method that is no string, or an empty one.
+    #[error("`method` is {found}; a method has a name")]
+    WrongMethod {
+        /// What it is.
+        found: &'static str,
+    },
+}
+
+impl Reason {
     /// The stable name of the reason.
     #[must_use]
     pub fn code(&self) -> &'static str {
-        match &self.fault {
-            Fault::TooLarge { .. } => "too_large",
-            Fault::Empty => "empty",
-            Fault::InvalidUtf8 { .. } => "invalid_utf8",
-            Fault::ByteOrderMark => "byte_order_mark",
-            Fault::TrailingData { .. } => "trailing_data",
-            Fault::Syntax { .. } => "syntax",
-            Fault::DuplicateKey { .. } => "duplicate_key",
-            Fault::TwinKey { .. } => "twin_key",
-            Fault::LookalikeKey { .. } => "lookalike_key",
-            Fault::TooDeep { .. } => "too_deep",
-            Fault::StringTooLong { .. } => "string_too_long",
-            Fault::TooManyKeys { .. } => "too_many_keys",
-            Fault::NumberOutOfRange { .. } => "number_out_of_range",
-            Fault::LoneSurrogate { .. } => "lone_surrogate",
-            Fault::ControlCharacter { .. } => "control_character",
-            Fault::NotAnObject => "not_an_object",
-            Fault::WrongJsonRpcVersion => "wrong_json_rpc_version",
-            Fault::WrongId { .. } => "wrong_id",
-            Fault::MissingId => "missing_id",
-            Fault::MixedEnvelope => "mixed_envelope",
-            Fault::WrongMethod => "wrong_method",
-            Fault::ParamsNotObject => "params_not_object",
-            Fault::ErrorObjectWrong => "error_object_wrong",
-            Fault::EmptyBatch => "empty_batch",
-            Fault::BatchTooLarge { .. } => "batch_too_large",
+        match self {
+            Self::BatchTooLarge { .. } => "batch_too_large",
+            Self::ByteOrderMark => "byte_order_mark",
+            Self::ControlCharacter { .. } => "control_character",
+            Self::DuplicateKey { .. } => "duplicate_key",
+            Self::Empty => "empty",
+            Self::EmptyBatch => "empty_batch",
+            Self::ErrorObjectWrong { .. } => "error_object_wrong",
+            Self::IdTooLong { .. } => "id_too_long",
+            Self::InvalidUtf8 { .. } => "invalid_utf8",
+            Self::LoneSurrogate { .. } => "lone_surrogate",
+            Self::LookalikeKey { .. } => "lookalike_key",
+            Self::MissingId => "missing_id",
+            Self::MixedEnvelope { .. } => "mixed_envelope",
+            Self::NotAnObject { .. } => "not_an_object",
+            Self::NumberOutOfRange { .. } => "number_out_of_range",
+            Self::NumberTooLong { .. } => "number_too_long",
+            Self::ParamsNotObject { .. } => "params_not_object",
+            Self::StringTooLong { .. } => "string_too_long",
+            Self::Syntax { .. } => "syntax",
+            Self::TooDeep { .. } => "too_deep",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooManyKeys { .. } => "too_many_keys",
+            Self::TrailingData { .. } => "trailing_data",
+            Self::TwinKey { .. } => "twin_key",
+            Self::WrongId { .. } => "wrong_id",
+            Self::WrongJsonRpcVersion => "wrong_json_rpc_version",
+            Self::WrongMethod { .. } => "wrong_method",
         }
     }
 
-    /// The JSON-RPC error code (JSON-RPC 2.0 §5.1): not JSON, no valid request, or wrong params.
+    /// `-32700` for what is not strict JSON, `-32600` for JSON that is no JSON-RPC message, `-32602` for
+    /// parameters of the wrong form (JSON-RPC 2.0 §5.1).
     #[must_use]
     pub fn json_rpc_code(&self) -> i64 {
-        match &self.fault {
-            Fault::InvalidUtf8 { .. }
-            | Fault::Empty
-            | Fault::ByteOrderMark
-            | Fault::TrailingData { .. }
-            | Fault::Syntax { .. }
-            | Fault::LoneSurrogate { .. }
-            | Fault::ControlCharacter { .. } => -32700,
-            Fault::ParamsNotObject => -32602,
-            Fault::TooLarge { .. }
-            | Fault::DuplicateKey { .. }
-            | Fault::TwinKey { .. }
-            | Fault::LookalikeKey { .. }
-            | Fault::TooDeep { .. }
-            | Fault::StringTooLong { .. }
-            | Fault::TooManyKeys { .. }
-            | Fault::NumberOutOfRange { .. }
-            | Fault::NotAnObject
-            | Fault::WrongJsonRpcVersion
-            | Fault::WrongId { .. }
-            | Fault::MissingId
-            | Fault::MixedEnvelope
-            | Fault::WrongMethod
-            | Fault::ErrorObjectWrong
-            | Fault::EmptyBatch
-            | Fault::BatchTooLarge { .. } => -32600,
+        match self {
+            Self::BatchTooLarge { .. }
+            | Self::EmptyBatch
+            | Self::ErrorObjectWrong { .. }
+            | Self::IdTooLong { .. }
+            | Self::LookalikeKey { .. }
+            | Self::MissingId
+            | Self::MixedEnvelope { .. }
+            | Self::NotAnObject { .. }
+            | Self::WrongId { .. }
+            | Self::WrongJsonRpcVersion
+            | Self::WrongMethod { .. } => INVALID_REQUEST,
+            Self::ParamsNotObject { .. } => INVALID_PARAMS,
+            Self::ByteOrderMark
+            | Self::ControlCharacter { .. }
+            | Self::DuplicateKey { .. }
+            | Self::Empty
+            | Self::InvalidUtf8 { .. }
+            | Self::LoneSurrogate { .. }
+            | Self::NumberOutOfRange { .. }
+            | Self::NumberTooLong { .. }
+            | Self::StringTooLong { .. }
+            | Self::Syntax { .. }
+            | Self::TooDeep { .. }
+            | Self::TooLarge { .. }
+            | Self::TooManyKeys { .. }
+            | Self::TrailingData { .. }
+            | Self::TwinKey { .. } => PARSE_ERROR,
         }
+    }
+}
+
+/// A key as it can be shown: short, without controls, without back-ticks of its own.
+pub(crate) fn shown(key: &str) -> String {
+    let mut out = String::new();
+    for char in key.chars().take(SHOWN_CHARS) {
+        match char {
+            '`' => out.push('\''),
+            '"' | '\'' => out.push(char),
+            char if crate::fold::is_plain(char.encode_utf8(&mut [0; 4])) => out.push(char),
+            ' ' => out.push(' '),
+            char if char.is_alphanumeric() => out.push(char),
+            char => out.extend(char.escape_unicode()),
+        }
+    }
+    if key.chars().nth(SHOWN_CHARS).is_some() {
+        out.push('…');
+    }
+    out
+}
+
+const SHOWN_CHARS: usize = 60;
+const PARSE_ERROR: i64 = -32700;
+const INVALID_REQUEST: i64 = -32600;
+const INVALID_PARAMS: i64 = -32602;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hostile_key_is_shown_tamely() {
+        assert_eq!(shown("Name"), "Name");
+        assert_eq!(shown("a`b\0\u{202e}\n"), "a'b\\u{0}\\u{202e}\\u{a}");
+        assert_eq!(shown("größe"), "größe");
+        assert_eq!(shown(&"x".repeat(1000)).chars().count(), 61);
+    }
+
+    #[test]
+    fn a_reason_reads_as_a_sentence_with_help() {
+        let reason = Reason::TwinKey { at: 7, key: shown("nAme"), earlier: shown("name") };
+        assert_eq!(
+            reason.to_string(),
+            "key `nAme` at byte 7 can be mistaken for `name` in the same object; keep one of them"
+        );
+        assert_eq!(Reject::new(reason.clone(), None).to_string(), reason.to_string());
     }
 }

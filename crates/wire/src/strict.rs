@@ -1,437 +1,337 @@
-//! The one strict walk over a whole text (RFC 8259, and stricter). What passes has one reading only, whatever
-//! parser reads it next: no duplicate keys, no keys that differ only in case or invisible characters where that
-//! matters, no numbers that parsers round differently, no half characters.
-//!
-//! INVARIANT: recursion is bounded by `Caps::depth`, everything else by the length of the text.
-
-use std::borrow::Cow;
-use std::collections::HashMap;
+//! The one strict walk over a text: grammar, caps, keys, numbers, and where the parts of a message are.
+//! Not here: whether those parts make a JSON-RPC message (`envelope`).
 
 use crate::caps::Caps;
-use crate::place::Place;
-use crate::reject::Fault;
+use crate::keys::{Key, Keys, Opened};
+use crate::number;
+use crate::place::{Judged, Place, Then};
+use crate::raw::Span;
+use crate::reject::{Reason, shown};
+use crate::text;
 
-/// In which objects keys may not be twins.
+/// Where keys that fold to one are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Twins {
-    /// In every object: for what clients write.
+    /// In every object: for messages that clients write.
     Anywhere,
-    /// Where the protocol knows the object: for what servers write, whose data may hold `a` beside `A`.
+    /// Only in objects that the specification knows: for messages that servers write, whose schemas and data
+    /// may well hold both `a` and `A`.
     WhereKnown,
 }
 
-/// Above this many members keys are compared by hash.
-const FEW: usize = 16;
-
-/// A span of the text, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub(crate) struct Span {
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+/// Where the parts of an envelope are.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Parts {
+    pub(crate) jsonrpc: Option<Span>,
+    pub(crate) id: Option<Span>,
+    pub(crate) method: Option<Span>,
+    pub(crate) params: Option<Span>,
+    pub(crate) result: Option<Span>,
+    pub(crate) error: Option<Span>,
+    pub(crate) meta: Option<Span>,
 }
 
-/// The walk.
-pub(crate) struct Walk<'a> {
-    text: &'a str,
-    bytes: &'a [u8],
+/// What the walk found.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// The value without the blanks around it.
+    pub(crate) root: Span,
+    pub(crate) parts: Parts,
+    /// A lookalike within `params`, to be refused if the method is one that the specification knows: an
+    /// extension names its parameters as it likes.
+    pub(crate) lookalike: Option<Reason>,
+}
+
+/// Size, byte order mark and encoding: what comes before any JSON.
+pub(crate) fn open<'t>(bytes: &'t [u8], caps: &Caps) -> Result<&'t str, Reason> {
+    let limit = caps.message_bytes;
+    if bytes.len() > limit {
+        return Err(Reason::TooLarge { bytes: bytes.len(), limit });
+    }
+    if [&b"\xef\xbb\xbf"[..], b"\xfe\xff", b"\xff\xfe"].iter().any(|mark| bytes.starts_with(mark)) {
+        return Err(Reason::ByteOrderMark);
+    }
+    std::str::from_utf8(bytes).map_err(|error| Reason::InvalidUtf8 { at: error.valid_up_to() })
+}
+
+/// Walks over the whole text once. After this, every reader that takes the text at all reads the same.
+///
+/// INVARIANT: no recursion; the stack of the walk is a vector no longer than the depth in force.
+pub(crate) fn walk(text: &str, top: Then, caps: &Caps, twins: Twins) -> Result<Walked, Reason> {
+    let mut walk = Walk {
+        text,
+        at: 0,
+        caps,
+        depth: caps.depth_in_force(),
+        twins,
+        levels: Vec::with_capacity(8),
+        keys: Keys::new(),
+        parts: Parts::default(),
+        lookalike: None,
+    };
+    walk.blanks();
+    let start = walk.at;
+    if walk.byte().is_none() {
+        return Err(Reason::Empty);
+    }
+    let mut next = Some(top);
+    while let Some(then) = next {
+        walk.value(then)?;
+        next = walk.advance()?;
+    }
+    let root = Span { start, end: walk.at };
+    walk.blanks();
+    if walk.byte().is_some() {
+        return Err(Reason::TrailingData { at: walk.at });
+    }
+    Ok(Walked { root, parts: walk.parts, lookalike: walk.lookalike })
+}
+
+struct Walk<'t, 'c> {
+    text: &'t str,
     at: usize,
-    caps: &'a Caps,
+    caps: &'c Caps,
+    depth: usize,
     twins: Twins,
-    /// Keys of all objects that are open, innermost last.
-    keys: Vec<Cow<'a, str>>,
+    levels: Vec<Level>,
+    keys: Keys<'t>,
+    parts: Parts,
+    lookalike: Option<Reason>,
 }
 
-/// Size, byte order mark and UTF-8, before anything else is looked at.
-pub(crate) fn text<'a>(bytes: &'a [u8], caps: &Caps) -> Result<&'a str, Fault> {
-    if bytes.len() > caps.message_bytes {
-        return Err(Fault::TooLarge { bytes: bytes.len(), cap: caps.message_bytes });
-    }
-    if bytes.starts_with(b"\xEF\xBB\xBF") {
-        return Err(Fault::ByteOrderMark);
-    }
-    std::str::from_utf8(bytes).map_err(|error| Fault::InvalidUtf8 { at: error.valid_up_to() })
+/// An object or array that is open.
+struct Level {
+    shape: Open,
+    /// Whether something was in it already, so that a comma has to come.
+    begun: bool,
+    /// The part of the envelope that is being walked over, and where it starts.
+    part: Option<(Part, usize)>,
 }
 
-impl<'a> Walk<'a> {
-    pub(crate) fn new(text: &'a str, caps: &'a Caps, twins: Twins) -> Self {
-        Self { text, bytes: text.as_bytes(), at: 0, caps, twins, keys: Vec::new() }
+enum Open {
+    Object(Place, Opened),
+    Array(Then),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    JsonRpc,
+    Id,
+    Method,
+    Params,
+    Result,
+    Error,
+    Meta,
+}
+
+impl<'t> Walk<'t, '_> {
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
     }
 
-    /// Walks one whole value and what is around it; nothing may follow.
-    pub(crate) fn document(&mut self, place: Place) -> Result<Span, Fault> {
-        let span = self.begin(place)?;
-        self.finish()?;
-        Ok(span)
-    }
-
-    pub(crate) fn begin(&mut self, place: Place) -> Result<Span, Fault> {
-        self.blank();
-        if self.at == self.bytes.len() {
-            return Err(Fault::Empty);
-        }
-        self.value(place, 0)
-    }
-
-    pub(crate) fn finish(&mut self) -> Result<(), Fault> {
-        self.blank();
-        if self.at < self.bytes.len() { Err(Fault::TrailingData { at: self.at }) } else { Ok(()) }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.bytes.get(self.at).copied()
-    }
-
-    fn blank(&mut self) {
-        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+    /// RFC 8259 §2: these four blanks and no other.
+    fn blanks(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte() {
             self.at += 1;
         }
     }
 
-    fn syntax<T>(&self, expected: &'static str) -> Result<T, Fault> {
-        Err(Fault::Syntax { at: self.at, expected })
+    fn missing<T>(&self, expected: &'static str) -> Result<T, Reason> {
+        Err(Reason::Syntax { at: self.at, expected })
     }
 
-    fn value(&mut self, place: Place, depth: usize) -> Result<Span, Fault> {
-        let start = self.at;
-        match self.peek() {
-            Some(b'{') => self.object(place, depth)?,
-            Some(b'[') => self.array(place, depth)?,
+    /// Walks over a scalar, or into an object or array.
+    fn value(&mut self, then: Then) -> Result<(), Reason> {
+        match self.byte() {
             Some(b'"') => drop(self.string()?),
+            Some(b'{') => {
+                let twins = self.twins == Twins::Anywhere || then.object != Place::Free;
+                let opened = self.keys.open(twins);
+                return self.enter(Open::Object(then.object, opened));
+            }
+            Some(b'[') => {
+                let items = Then { object: then.items, items: Place::Free };
+                return self.enter(Open::Array(items));
+            }
             Some(b'-' | b'0'..=b'9') => self.number()?,
             Some(b't') => self.word("true")?,
             Some(b'f') => self.word("false")?,
             Some(b'n') => self.word("null")?,
-            _ => return self.syntax("a value"),
+            _ => return self.missing("a value"),
         }
-        Ok(Span { start, end: self.at })
+        self.ended();
+        Ok(())
     }
 
-    fn word(&mut self, word: &'static str) -> Result<(), Fault> {
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.starts_with(word.as_bytes()) {
-            self.at += word.len();
-            Ok(())
-        } else {
-            self.syntax(word)
+    fn enter(&mut self, shape: Open) -> Result<(), Reason> {
+        if self.levels.len() >= self.depth {
+            return Err(Reason::TooDeep { at: self.at, limit: self.depth });
         }
-    }
-
-    fn deeper(&self, depth: usize) -> Result<usize, Fault> {
-        if depth >= self.caps.depth {
-            return Err(Fault::TooDeep { at: self.at, cap: self.caps.depth });
-        }
-        Ok(depth + 1)
-    }
-
-    fn array(&mut self, place: Place, depth: usize) -> Result<(), Fault> {
-        let depth = self.deeper(depth)?;
+        self.levels.push(Level { shape, begun: false, part: None });
         self.at += 1;
-        self.blank();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(());
-        }
-        loop {
-            self.value(place, depth)?;
-            self.blank();
-            match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    self.blank();
-                }
-                Some(b']') => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                _ => return self.syntax("`,` or `]`"),
-            }
-        }
+        Ok(())
     }
 
-    fn object(&mut self, place: Place, depth: usize) -> Result<(), Fault> {
-        let depth = self.deeper(depth)?;
-        self.at += 1;
-        self.blank();
-        if self.peek() == Some(b'}') {
-            self.at += 1;
-            return Ok(());
-        }
-        let mut seen = Seen { first: self.keys.len(), place, index: None };
+    /// Goes on to where the next value starts, closing what ends before it; `None` at the end of everything.
+    fn advance(&mut self) -> Result<Option<Then>, Reason> {
         loop {
-            let at = self.at;
-            if self.peek() != Some(b'"') {
-                return self.syntax("a key");
-            }
-            let key = self.string()?;
-            self.blank();
-            if self.peek() != Some(b':') {
-                return self.syntax("`:`");
-            }
-            self.at += 1;
-            self.blank();
-            let under = place.under(&key);
-            self.unique(&mut seen, key, at)?;
-            self.value(under, depth)?;
-            self.blank();
-            match self.peek() {
-                Some(b',') => {
-                    self.at += 1;
-                    self.blank();
-                }
-                Some(b'}') => {
-                    self.at += 1;
-                    self.keys.truncate(seen.first);
-                    return Ok(());
-                }
-                _ => return self.syntax("`,` or `}`"),
-            }
-        }
-    }
-
-    /// Notes a key and refuses one that was there before, or that a sloppy parser would take for another.
-    fn unique(&mut self, seen: &mut Seen, key: Cow<'a, str>, at: usize) -> Result<(), Fault> {
-        let own = self.keys.get(seen.first..).unwrap_or_default();
-        if own.len() >= self.caps.object_keys {
-            return Err(Fault::TooManyKeys { at, cap: self.caps.object_keys });
-        }
-        lookalike(seen.place, &key, at)?;
-        let fold = self.twins == Twins::Anywhere || seen.place != Place::Free;
-        let clash = if own.len() < FEW {
-            own.iter().find(|other| same(other, &key, fold)).map(|other| other.clone().into_owned())
-        } else {
-            seen.clash(own, &key, fold)
-        };
-        match clash {
-            Some(other) if other == key => Err(Fault::DuplicateKey { at, key: short(&key) }),
-            Some(other) => Err(Fault::TwinKey { at, key: short(&key), other: short(&other) }),
-            None => {
-                self.keys.push(key);
-                Ok(())
-            }
-        }
-    }
-
-    /// A string, unescaped; borrowed where it holds no escape.
-    fn string(&mut self) -> Result<Cow<'a, str>, Fault> {
-        let open = self.at;
-        self.at += 1;
-        let start = self.at;
-        let mut owned: Option<String> = None;
-        let mut from = start;
-        loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(run) = rest.iter().position(|byte| *byte == b'"' || *byte == b'\\' || *byte < 0x20) else {
-                self.at = self.bytes.len();
-                return self.syntax("the end of the string");
+            self.blanks();
+            let byte = self.byte();
+            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            let (closing, or_comma) = match level.shape {
+                Open::Object(..) => (b'}', "`,` or `}`"),
+                Open::Array(_) => (b']', "`,` or `]`"),
             };
-            self.at += run;
-            if self.at - start > self.caps.string_bytes {
-                return Err(Fault::StringTooLong { at: open, cap: self.caps.string_bytes });
+            if byte == Some(closing) {
+                self.leave();
+                continue;
             }
-            match self.peek() {
-                Some(b'"') => {
-                    let tail = self.text.get(from..self.at).unwrap_or_default();
-                    self.at += 1;
-                    return Ok(match owned {
-                        None => Cow::Borrowed(tail),
-                        Some(mut text) => {
-                            text.push_str(tail);
-                            Cow::Owned(text)
-                        }
-                    });
+            if level.begun {
+                if byte != Some(b',') {
+                    return self.missing(or_comma);
                 }
-                Some(b'\\') => {
-                    let text = owned.get_or_insert_default();
-                    text.push_str(self.text.get(from..self.at).unwrap_or_default());
-                    let letter = self.escape()?;
-                    if let Some(text) = &mut owned {
-                        text.push(letter);
-                    }
-                    from = self.at;
-                }
-                _ => return Err(Fault::ControlCharacter { at: self.at }),
+                self.at += 1;
+                self.blanks();
+            } else {
+                level.begun = true;
             }
+            return match self.levels.last().map(|level| &level.shape) {
+                Some(Open::Array(items)) => Ok(Some(*items)),
+                Some(Open::Object(place, _)) => self.member(*place).map(Some),
+                None => Ok(None),
+            };
         }
     }
 
-    fn escape(&mut self) -> Result<char, Fault> {
-        let at = self.at;
+    fn leave(&mut self) {
         self.at += 1;
-        let letter = match self.peek() {
-            Some(b'"') => '"',
-            Some(b'\\') => '\\',
-            Some(b'/') => '/',
-            Some(b'b') => '\u{8}',
-            Some(b'f') => '\u{c}',
-            Some(b'n') => '\n',
-            Some(b'r') => '\r',
-            Some(b't') => '\t',
-            Some(b'u') => {
-                self.at += 1;
-                return self.unicode(at);
-            }
-            _ => return self.syntax("an escape"),
+        if let Some(Level { shape: Open::Object(_, opened), .. }) = self.levels.pop() {
+            self.keys.close(&opened);
+        }
+        self.ended();
+    }
+
+    /// A value ended here: if it is a part of the envelope, keeps where it was.
+    fn ended(&mut self) {
+        let Some((part, start)) = self.levels.last_mut().and_then(|level| level.part.take()) else { return };
+        let slot = match part {
+            Part::JsonRpc => &mut self.parts.jsonrpc,
+            Part::Id => &mut self.parts.id,
+            Part::Method => &mut self.parts.method,
+            Part::Params => &mut self.parts.params,
+            Part::Result => &mut self.parts.result,
+            Part::Error => &mut self.parts.error,
+            Part::Meta => &mut self.parts.meta,
         };
+        *slot = Some(Span { start, end: self.at });
+    }
+
+    /// Walks over a key and its colon; says what the value will be.
+    fn member(&mut self, place: Place) -> Result<Then, Reason> {
+        if self.byte() != Some(b'"') {
+            return self.missing("a key");
+        }
+        let at = self.at;
+        let (raw, escaped) = self.string()?;
+        // INVARIANT: keys are compared as what they stand for, never as they are written.
+        let exact = if escaped { text::unescape(raw) } else { raw.into() };
+        let key = Key::new(exact, at);
+        let (then, part) = self.judge(place, &key)?;
+        if let Some(Level { shape: Open::Object(_, opened), .. }) = self.levels.last_mut() {
+            self.keys.add(opened, key, self.caps.object_keys)?;
+        }
+        self.blanks();
+        if self.byte() != Some(b':') {
+            return self.missing("`:`");
+        }
         self.at += 1;
-        Ok(letter)
-    }
-
-    fn unicode(&mut self, at: usize) -> Result<char, Fault> {
-        let first = self.hex()?;
-        if let Some(letter) = char::from_u32(first) {
-            return Ok(letter);
-        }
-        let high = (0xD800..0xDC00).contains(&first);
-        let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if !high || !rest.starts_with(b"\\u") {
-            return Err(Fault::LoneSurrogate { at });
-        }
-        self.at += 2;
-        let second = self.hex()?;
-        if !(0xDC00..0xE000).contains(&second) {
-            return Err(Fault::LoneSurrogate { at });
-        }
-        let code = 0x1_0000 + ((first - 0xD800) << 10) + (second - 0xDC00);
-        char::from_u32(code).ok_or(Fault::LoneSurrogate { at })
-    }
-
-    fn hex(&mut self) -> Result<u32, Fault> {
-        let digits = self.bytes.get(self.at..self.at + 4).unwrap_or_default();
-        if digits.len() < 4 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return self.syntax("four hex digits");
-        }
-        let text = self.text.get(self.at..self.at + 4).unwrap_or_default();
-        self.at += 4;
-        u32::from_str_radix(text, 16).or_else(|_| self.syntax("four hex digits"))
-    }
-
-    fn digits(&mut self) -> Result<usize, Fault> {
+        self.blanks();
         let start = self.at;
-        while let Some(b'0'..=b'9') = self.peek() {
-            self.at += 1;
+        if let Some(level) = self.levels.last_mut() {
+            level.part = part.map(|part| (part, start));
         }
-        if self.at == start { self.syntax("a digit") } else { Ok(self.at - start) }
+        Ok(then)
     }
 
-    fn number(&mut self) -> Result<(), Fault> {
-        let start = self.at;
-        if self.peek() == Some(b'-') {
-            self.at += 1;
+    /// What a key of the innermost object stands for.
+    fn judge(&mut self, place: Place, key: &Key<'t>) -> Result<(Then, Option<Part>), Reason> {
+        if place == Place::Free {
+            return Ok((Then::FREE, None));
         }
-        let leading_zero = self.peek() == Some(b'0');
-        let whole = self.digits()?;
-        if leading_zero && whole > 1 {
-            self.at = start;
-            return self.syntax("a number without leading zeros");
-        }
-        let mut integer = true;
-        if self.peek() == Some(b'.') {
-            integer = false;
-            self.at += 1;
-            self.digits()?;
-        }
-        if let Some(b'e' | b'E') = self.peek() {
-            integer = false;
-            self.at += 1;
-            if let Some(b'+' | b'-') = self.peek() {
-                self.at += 1;
+        let known = match place.judge(key) {
+            Judged::Unknown(then) => return Ok((then, None)),
+            Judged::Known(known) => known,
+            Judged::Lookalike(known) => {
+                let reason =
+                    Reason::LookalikeKey { at: key.at(), key: shown(key.exact()), known: known.key };
+                if !self.may_be_an_extensions(place, known.key) {
+                    return Err(reason);
+                }
+                self.lookalike.get_or_insert(reason);
+                return Ok((Then::FREE, None));
             }
-            self.digits()?;
+        };
+        let part = match (self.levels.len(), place) {
+            (1, Place::Envelope) => Part::of(known.key),
+            (2, Place::Params | Place::Result) if known.key == "_meta" => Some(Part::Meta),
+            _ => None,
+        };
+        Ok((known.then, part))
+    }
+
+    /// Whether the innermost object is within `params`, which an extension's method may fill as it likes, but
+    /// for what every request has.
+    fn may_be_an_extensions(&self, place: Place, known: &str) -> bool {
+        let in_params =
+            self.levels.first().is_some_and(|level| matches!(level.part, Some((Part::Params, _))));
+        in_params && place != Place::Meta && known != "_meta"
+    }
+
+    /// Walks over a string; what is between its quotes, and whether there are escapes in it.
+    fn string(&mut self) -> Result<(&'t str, bool), Reason> {
+        let start = self.at + 1;
+        let scanned = text::scan(self.text.as_bytes(), start)?;
+        let limit = self.caps.string_bytes;
+        if scanned.quote - start > limit {
+            return Err(Reason::StringTooLong { at: self.at, limit });
         }
-        let literal = self.text.get(start..self.at).unwrap_or_default();
-        if survives(literal, integer, whole, self.caps.number_bytes) {
-            Ok(())
-        } else {
-            Err(Fault::NumberOutOfRange { at: start })
+        self.at = scanned.quote + 1;
+        Ok((self.text.get(start..scanned.quote).unwrap_or_default(), scanned.escaped))
+    }
+
+    fn number(&mut self) -> Result<(), Reason> {
+        let at = self.at;
+        let end = number::scan(self.text.as_bytes(), at)?;
+        let limit = self.caps.number_bytes;
+        if end - at > limit {
+            return Err(Reason::NumberTooLong { at, limit });
         }
-    }
-}
-
-/// Whether all parsers read this number as the same value: an integer of 64 bits, or a double that neither
-/// overflows nor vanishes.
-fn survives(literal: &str, integer: bool, whole: usize, cap: usize) -> bool {
-    if literal.len() > cap {
-        return false;
-    }
-    if integer {
-        // 18 digits always fit.
-        return whole <= 18 || literal.parse::<i64>().is_ok();
-    }
-    let Ok(value) = literal.parse::<f64>() else { return false };
-    let mantissa = literal.split(['e', 'E']).next().unwrap_or_default();
-    let zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    value.is_finite() && (value != 0.0 || zero)
-}
-
-/// The keys of one object: where they begin, and an index once there are many.
-struct Seen {
-    first: usize,
-    place: Place,
-    index: Option<HashMap<String, usize>>,
-}
-
-impl Seen {
-    fn clash(&mut self, own: &[Cow<'_, str>], key: &str, fold: bool) -> Option<String> {
-        let form = |key: &str| if fold { folded(key).into_owned() } else { key.to_owned() };
-        let index = self.index.get_or_insert_with(|| {
-            own.iter().enumerate().map(|(position, key)| (form(key), position)).collect()
-        });
-        let found = index.get(&form(key)).and_then(|position| own.get(*position)).map(|other| other.clone().into_owned());
-        if found.is_none() {
-            index.insert(form(key), own.len());
+        if !self.text.get(at..end).is_some_and(number::survives) {
+            return Err(Reason::NumberOutOfRange { at });
         }
-        found
+        self.at = end;
+        Ok(())
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Reason> {
+        if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+            return self.missing("a value");
+        }
+        self.at += word.len();
+        Ok(())
     }
 }
 
-fn same(one: &str, other: &str, fold: bool) -> bool {
-    if one == other {
-        return true;
+impl Part {
+    fn of(key: &str) -> Option<Self> {
+        Some(match key {
+            "jsonrpc" => Self::JsonRpc,
+            "id" => Self::Id,
+            "method" => Self::Method,
+            "params" => Self::Params,
+            "result" => Self::Result,
+            "error" => Self::Error,
+            _ => return None,
+        })
     }
-    match (fold, plain(one) && plain(other)) {
-        (false, _) => false,
-        (true, true) => one.eq_ignore_ascii_case(other),
-        (true, false) => folded(one) == folded(other),
-    }
-}
-
-/// Visible ASCII only: folding such a key is a matter of case alone.
-fn plain(key: &str) -> bool {
-    key.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-/// The form under which sloppy parsers compare keys: without case (as Go's `EqualFold`, which takes the long s
-/// and the Kelvin sign for letters), without NUL, whitespace and characters that are not seen.
-pub(crate) fn folded(key: &str) -> Cow<'_, str> {
-    if key.bytes().all(|byte| matches!(byte, b'!'..=b'@' | b'['..=b'~')) {
-        return Cow::Borrowed(key);
-    }
-    let seen = |letter: &char| {
-        !letter.is_whitespace()
-            && !letter.is_control()
-            && !matches!(letter, '\u{ad}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
-    };
-    Cow::Owned(key.chars().filter(seen).flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect())
-}
-
-fn lookalike(place: Place, key: &str, at: usize) -> Result<(), Fault> {
-    let known = place.known();
-    if known.is_empty() || known.contains(&key) {
-        return Ok(());
-    }
-    let found = if plain(key) {
-        known.iter().find(|known| known.eq_ignore_ascii_case(key))
-    } else {
-        let form = folded(key);
-        known.iter().find(|known| folded(known) == form)
-    };
-    match found {
-        Some(known) => Err(Fault::LookalikeKey { at, key: short(key), known }),
-        None => Ok(()),
-    }
-}
-
-/// A key as an error may show it.
-fn short(key: &str) -> String {
-    key.chars().take(64).flat_map(char::escape_debug).collect()
 }

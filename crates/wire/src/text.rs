@@ -44,6 +44,14 @@ pub(crate) fn skip(bytes: &[u8], start: usize) -> Option<usize> {
     }
 }
 
+/// Whether the bytes are no string, or a good one: for an id out of a text that was refused.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    match bytes.first() {
+        Some(b'"') => scan(bytes, 1).is_ok_and(|scanned| scanned.quote + 1 == bytes.len()),
+        _ => true,
+    }
+}
+
 /// The string that the text between two quotes stands for.
 pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
     let Some((head, mut rest)) = raw.split_once('\\') else { return Cow::Borrowed(raw) };
