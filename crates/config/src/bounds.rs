@@ -36,9 +36,11 @@ pub(crate) const RESTARTS: RangeInclusive<u32> = 1..=1000;
 /// For what waits on a peer that must be quick.
 pub(crate) const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 /// For what may take long.
-pub(crate) const LONG_WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(24 * HOUR);
+pub(crate) const LONG_WAIT: RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_secs(24 * HOUR);
 /// For what is kept while nobody uses it.
-pub(crate) const KEPT: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30 * 24 * HOUR);
+pub(crate) const KEPT: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30 * 24 * HOUR);
 /// Signs of life: often enough for what stands between, and not a flood.
 pub(crate) const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
 

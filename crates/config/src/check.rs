@@ -26,7 +26,12 @@ pub(crate) struct Unfit {
 
 impl Unfit {
     fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), help: Vec::new(), meant: None, secret: false }
+        Self {
+            why: why.into(),
+            help: Vec::new(),
+            meant: None,
+            secret: false,
+        }
     }
 
     fn help(mut self, help: impl Into<String>) -> Self {
@@ -42,7 +47,11 @@ impl Unfit {
     /// The problem with a value that was `written` so. What was meant is named only where the file itself says
     /// the value, not where a reference stands for it.
     pub(crate) fn problem(self, written: &str, referenced: bool) -> Problem {
-        let subject = if self.secret { "the value".to_owned() } else { quoted(written) };
+        let subject = if self.secret {
+            "the value".to_owned()
+        } else {
+            quoted(written)
+        };
         let problem = Problem::new(format!("{subject} {}", self.why));
         let problem = match self.meant {
             Some(meant) if !referenced => problem.label(format!("did you mean {}?", quoted(&meant))),
@@ -61,14 +70,20 @@ pub(crate) fn server_name(name: &str) -> Result<(), Unfit> {
         return Ok(());
     }
     let help = "a name has 1 to 32 lower-case letters, digits, `-` and `_`, no `__`, and a letter or digit at both ends";
-    Err(Unfit::new("is no name for a server").help(help).meant(near_server_name(name)))
+    Err(Unfit::new("is no name for a server")
+        .help(help)
+        .meant(near_server_name(name)))
 }
 
 /// The name of a server that is nearest to some text.
 pub(crate) fn near_server_name(text: &str) -> Option<String> {
     let mut name = String::new();
     for letter in text.chars().flat_map(char::to_lowercase) {
-        let letter = if letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' { letter } else { '-' };
+        let letter = if letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' {
+            letter
+        } else {
+            '-'
+        };
         let joins = matches!(letter, '-' | '_');
         if name.len() < bounds::SERVER_NAME && !(joins && (name.is_empty() || name.ends_with(['-', '_']))) {
             name.push(letter);
@@ -81,7 +96,11 @@ pub(crate) fn near_server_name(text: &str) -> Option<String> {
 /// The address of the listener.
 pub(crate) fn address(text: &str) -> Result<SocketAddr, Unfit> {
     let help = "write an IP address and a port, such as `127.0.0.1:8300` or `[::1]:8300`";
-    let wrong = || Unfit::new("is no address to listen on").help(help).meant(near_address(text));
+    let wrong = || {
+        Unfit::new("is no address to listen on")
+            .help(help)
+            .meant(near_address(text))
+    };
     let address: SocketAddr = text.parse().map_err(|_| wrong())?;
     if !address.ip().is_loopback() {
         let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
@@ -110,10 +129,17 @@ pub(crate) fn host(text: &str) -> Result<String, Unfit> {
     let help = "write the host as clients send it, such as `mcp.example.com` or `mcp.example.com:8443`";
     let wrong = |meant| Unfit::new("is no host").help(help).meant(meant);
     if text.contains('*') {
-        return Err(Unfit::new("names more than one host").help("write each host out: there are no patterns here"));
+        return Err(
+            Unfit::new("names more than one host").help("write each host out: there are no patterns here")
+        );
     }
     if let Some((_, rest)) = text.split_once("://") {
-        return Err(wrong(rest.split('/').next().filter(|host| is_authority(host)).map(str::to_owned)));
+        return Err(wrong(
+            rest.split('/')
+                .next()
+                .filter(|host| is_authority(host))
+                .map(str::to_owned),
+        ));
     }
     if !is_authority(text) {
         return Err(wrong(None));
@@ -131,7 +157,9 @@ pub(crate) fn origin(text: &str) -> Result<String, Unfit> {
     }
     let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong(None))?;
     let is_scheme = scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
+        && scheme
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     if !is_scheme || !is_authority(authority) {
         return Err(wrong(None));
@@ -152,7 +180,9 @@ pub(crate) fn origin(text: &str) -> Result<String, Unfit> {
 fn is_authority(text: &str) -> bool {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => match rest.split_once(']') {
-            Some((inside, after)) if inside.parse::<core::net::Ipv6Addr>().is_ok() => ("", after.strip_prefix(':').or((!after.is_empty()).then_some("-"))),
+            Some((inside, after)) if inside.parse::<core::net::Ipv6Addr>().is_ok() => {
+                ("", after.strip_prefix(':').or((!after.is_empty()).then_some("-")))
+            }
             _ => return false,
         },
         None => match text.split_once(':') {
@@ -164,9 +194,13 @@ fn is_authority(text: &str) -> bool {
         !label.is_empty()
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
+            && label
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
     };
-    let digits = |port: &str| port.chars().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0);
+    let digits = |port: &str| {
+        port.chars().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
     (text.starts_with('[') || host.split('.').all(is_label)) && port.is_none_or(digits) && text.len() <= 255
 }
 
@@ -178,7 +212,11 @@ pub(crate) fn path(text: &str, lookup: &dyn Lookup) -> Result<PathBuf, Unfit> {
     let path = match text.strip_prefix("~/") {
         Some(rest) => match lookup.environment("HOME").map(PathBuf::from) {
             Some(home) if home.is_absolute() => home.join(rest),
-            _ => return Err(Unfit::new("needs a home directory, and `HOME` is not set").help("write the full path")),
+            _ => {
+                return Err(
+                    Unfit::new("needs a home directory, and `HOME` is not set").help("write the full path")
+                );
+            }
         },
         None => PathBuf::from(text),
     };
@@ -192,11 +230,14 @@ pub(crate) fn path(text: &str, lookup: &dyn Lookup) -> Result<PathBuf, Unfit> {
 /// The program of a command.
 pub(crate) fn program(text: &str, alone: bool) -> Result<(), Unfit> {
     if text.is_empty() {
-        return Err(Unfit::new("is no program").help("write the program first: `command: [PROGRAM, ARGUMENT, …]`"));
+        return Err(
+            Unfit::new("is no program").help("write the program first: `command: [PROGRAM, ARGUMENT, …]`")
+        );
     }
     if alone && text.contains(char::is_whitespace) && !text.starts_with('/') {
-        return Err(Unfit::new("is a whole command line")
-            .help("no shell reads it; write the program and each argument apart: `command: [PROGRAM, ARGUMENT, …]`"));
+        return Err(Unfit::new("is a whole command line").help(
+            "no shell reads it; write the program and each argument apart: `command: [PROGRAM, ARGUMENT, …]`",
+        ));
     }
     if text.contains('/') && !Path::new(text).is_absolute() {
         return Err(Unfit::new("is not a full path")
@@ -207,7 +248,11 @@ pub(crate) fn program(text: &str, alone: bool) -> Result<(), Unfit> {
 
 /// Any part of a command, and the value of a variable.
 pub(crate) fn argument(text: &str) -> Result<(), Unfit> {
-    if text.contains('\0') { Err(Unfit::new("holds a NUL character")) } else { Ok(()) }
+    if text.contains('\0') {
+        Err(Unfit::new("holds a NUL character"))
+    } else {
+        Ok(())
+    }
 }
 
 /// The name of a variable for a program.
@@ -215,7 +260,8 @@ pub(crate) fn variable(name: &str) -> Result<(), Unfit> {
     if is_name(name) {
         return Ok(());
     }
-    Err(Unfit::new("is no name of a variable").help("a name has letters, digits and `_`, and does not begin with a digit"))
+    Err(Unfit::new("is no name of a variable")
+        .help("a name has letters, digits and `_`, and does not begin with a digit"))
 }
 
 /// A pattern of an `allow` or `refuse` list.
@@ -224,10 +270,15 @@ pub(crate) fn pattern(text: &str) -> Result<(), Unfit> {
         return Err(Unfit::new("matches nothing").help("write a name, `*` for any, or leave the line out"));
     }
     if text.len() > bounds::PATTERN_BYTES {
-        return Err(Unfit::new(format!("is longer than {} bytes", bounds::PATTERN_BYTES)));
+        return Err(Unfit::new(format!(
+            "is longer than {} bytes",
+            bounds::PATTERN_BYTES
+        )));
     }
     if text.chars().any(char::is_control) {
-        return Err(Unfit::new("holds a control character").help("names of tools, prompts and resources have none"));
+        return Err(
+            Unfit::new("holds a control character").help("names of tools, prompts and resources have none")
+        );
     }
     Ok(())
 }
@@ -265,7 +316,10 @@ pub(crate) fn header_name(name: &str) -> Result<String, Unfit> {
 
 /// The value of a header.
 pub(crate) fn header_value(text: &str) -> Result<(), Unfit> {
-    let unfit = |why| Unfit { secret: true, ..Unfit::new(why) };
+    let unfit = |why| Unfit {
+        secret: true,
+        ..Unfit::new(why)
+    };
     if text.contains(['\n', '\r']) {
         return Err(unfit("holds a line break, which would begin another header")
             .help("a variable that was read from a file often ends with one"));
@@ -273,7 +327,9 @@ pub(crate) fn header_value(text: &str) -> Result<(), Unfit> {
     if text.trim() != text || text.is_empty() {
         return Err(unfit("is empty, or begins or ends with a blank"));
     }
-    HeaderValue::from_str(text).map(drop).map_err(|_| unfit("holds characters that a header cannot carry"))
+    HeaderValue::from_str(text)
+        .map(drop)
+        .map_err(|_| unfit("holds characters that a header cannot carry"))
 }
 
 /// The URL of a server, its scheme and host in lower case, and whether it is plain HTTP to another machine.
@@ -286,8 +342,11 @@ pub(crate) fn url(text: &str) -> Result<(String, Reach), Unfit> {
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let authority = uri.authority().ok_or_else(wrong)?;
     if authority.as_str().contains('@') {
-        return Err(Unfit { secret: true, ..Unfit::new("holds a user name or password") }
-            .help("move it: `headers: { Authorization: \"Basic ${env:NAME}\" }`"));
+        return Err(Unfit {
+            secret: true,
+            ..Unfit::new("holds a user name or password")
+        }
+        .help("move it: `headers: { Authorization: \"Basic ${env:NAME}\" }`"));
     }
     if !is_authority(authority.as_str()) {
         return Err(wrong());
@@ -300,7 +359,10 @@ pub(crate) fn url(text: &str) -> Result<(String, Reach), Unfit> {
     };
     let scheme = uri.scheme_str().unwrap_or_default();
     let rest = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    Ok((format!("{scheme}://{}{rest}", authority.as_str().to_ascii_lowercase()), reach))
+    Ok((
+        format!("{scheme}://{}{rest}", authority.as_str().to_ascii_lowercase()),
+        reach,
+    ))
 }
 
 /// How what is sent to a URL travels.
@@ -335,14 +397,20 @@ pub(crate) fn whole(number: &Whole, bounds: RangeInclusive<u64>) -> Result<usize
 
 /// The same, for numbers that are kept small.
 pub(crate) fn count(number: &Whole, bounds: RangeInclusive<u32>) -> Result<u32, Unfit> {
-    let fits = u32::try_from(number.number()?).ok().filter(|number| bounds.contains(number));
+    let fits = u32::try_from(number.number()?)
+        .ok()
+        .filter(|number| bounds.contains(number));
     fits.ok_or_else(|| outside(&bounds.start().to_string(), &bounds.end().to_string()))
 }
 
 /// A duration within bounds.
 pub(crate) fn pause(pause: &Pause, bounds: RangeInclusive<Duration>) -> Result<Duration, Unfit> {
     let pause = Duration::from_millis(pause.millis()?);
-    if bounds.contains(&pause) { Ok(pause) } else { Err(outside(&time(*bounds.start()), &time(*bounds.end()))) }
+    if bounds.contains(&pause) {
+        Ok(pause)
+    } else {
+        Err(outside(&time(*bounds.start()), &time(*bounds.end())))
+    }
 }
 
 fn within(number: u64, bounds: RangeInclusive<u64>, say: impl Fn(u64) -> String) -> Result<usize, Unfit> {
@@ -362,13 +430,19 @@ impl From<NotOne> for Unfit {
 
 fn bytes(number: u64) -> String {
     let units = [(1 << 20, "MiB"), (1 << 10, "KiB")];
-    let fits = units.into_iter().find(|(unit, _)| number % unit == 0);
-    fits.map_or_else(|| number.to_string(), |(unit, name)| format!("{}{name}", number / unit))
+    let fits = units.into_iter().find(|(unit, _)| number.is_multiple_of(*unit));
+    fits.map_or_else(
+        || number.to_string(),
+        |(unit, name)| format!("{}{name}", number / unit),
+    )
 }
 
 fn time(pause: Duration) -> String {
     let millis = pause.as_millis();
     let units = [(3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fits = units.into_iter().find(|(unit, _)| millis % unit == 0);
-    fits.map_or_else(|| format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
+    let fits = units.into_iter().find(|(unit, _)| millis.is_multiple_of(*unit));
+    fits.map_or_else(
+        || format!("{millis}ms"),
+        |(unit, name)| format!("{}{name}", millis / unit),
+    )
 }

@@ -23,7 +23,10 @@ pub(crate) const SERVER_TIMEOUTS: ServerTimeouts = ServerTimeouts {
     idle: Duration::from_secs(15 * MINUTE),
 };
 
-pub(crate) const RESTART: Restart = Restart { limit: 5, within: Duration::from_secs(MINUTE) };
+pub(crate) const RESTART: Restart = Restart {
+    limit: 5,
+    within: Duration::from_secs(MINUTE),
+};
 
 pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     request_body: Duration::from_secs(10),
@@ -42,7 +45,10 @@ pub(crate) fn listen() -> Listen {
 }
 
 pub(crate) fn identity(state: &Path) -> Identity {
-    Identity { anonymous: false, token_file: state.join("token") }
+    Identity {
+        anonymous: false,
+        token_file: state.join("token"),
+    }
 }
 
 pub(crate) fn limits() -> Limits {
@@ -58,9 +64,19 @@ pub(crate) fn limits() -> Limits {
 
 /// The caps of a message that follow from those a file can set: no string is longer than its message.
 pub(crate) fn caps(message_bytes: usize, depth: usize, batch: usize) -> Caps {
-    Caps { message_bytes, depth, batch, string_bytes: message_bytes, ..Caps::default() }
+    Caps {
+        message_bytes,
+        depth,
+        batch,
+        string_bytes: message_bytes,
+        ..Caps::default()
+    }
 }
 
 pub(crate) fn audit(state: &Path) -> Audit {
-    Audit { path: state.join("audit"), durability: Durability::Write, contents: false }
+    Audit {
+        path: state.join("audit"),
+        durability: Durability::Write,
+        contents: false,
+    }
 }

@@ -22,7 +22,10 @@ pub struct Diagnosis {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct Problem(Box<Told>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Told {
     title: String,
     place: Option<Range<usize>>,
     label: String,
@@ -42,7 +45,12 @@ impl Diagnosis {
     /// The whole text of the diagnosis, with colours for a terminal or without.
     #[must_use]
     pub fn render(&self, color: bool) -> String {
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() }.term_width(110);
+        let renderer = if color {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        }
+        .term_width(110);
         let mut out = String::new();
         for problem in &self.problems {
             out.push_str(&renderer.render(&[problem.group(&self.name, &self.text)]));
@@ -57,7 +65,12 @@ impl Diagnosis {
 
     /// A problem that has no place in the text.
     pub(crate) fn of_file(name: &str, problem: Problem) -> Self {
-        Self { name: name.to_owned(), text: String::new(), problems: vec![problem], more: 0 }
+        Self {
+            name: name.to_owned(),
+            text: String::new(),
+            problems: vec![problem],
+            more: 0,
+        }
     }
 }
 
@@ -73,60 +86,68 @@ impl Problem {
     /// What is wrong, in one sentence.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.title
+        &self.0.title
     }
 
     /// What to do about it.
     #[must_use]
     pub fn helps(&self) -> &[String] {
-        &self.help
+        &self.0.help
     }
 
     /// Line and column, both from 1 and in characters, where the problem has a place in the file.
     #[must_use]
     pub fn place(&self) -> Option<(usize, usize)> {
-        self.place.is_some().then_some((self.line, self.column))
+        self.0.place.is_some().then_some((self.0.line, self.0.column))
     }
 
     pub(crate) fn new(title: impl Into<String>) -> Self {
-        let (label, help) = (String::new(), Vec::new());
-        Self { title: title.into(), place: None, label, also: None, help, line: 0, column: 0 }
+        Self(Box::new(Told { title: title.into(), ..Told::default() }))
     }
 
     pub(crate) fn at(mut self, place: Range<usize>) -> Self {
-        self.place = Some(place);
+        self.0.place = Some(place);
         self
     }
 
     /// A few words beside the place.
     pub(crate) fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.0.label = label.into();
         self
     }
 
     /// A second place.
     pub(crate) fn also(mut self, place: Range<usize>, label: impl Into<String>) -> Self {
-        self.also = Some((place, label.into()));
+        self.0.also = Some((place, label.into()));
         self
     }
 
     pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help.push(help.into());
+        self.0.help.push(help.into());
         self
     }
 
     fn group<'a>(&'a self, name: &'a str, text: &'a str) -> Group<'a> {
-        let mut group = Level::ERROR.primary_title(self.title.as_str()).element(Origin::path(name));
-        if let Some(place) = &self.place {
+        let mut group = Level::ERROR
+            .primary_title(self.0.title.as_str())
+            .element(Origin::path(name));
+        if let Some(place) = &self.0.place {
             let primary = AnnotationKind::Primary.span(place.clone());
-            let primary = if self.label.is_empty() { primary } else { primary.label(self.label.as_str()) };
+            let primary = if self.0.label.is_empty() {
+                primary
+            } else {
+                primary.label(self.0.label.as_str())
+            };
             let mut snippet = Snippet::source(text).path(name).annotation(primary);
-            if let Some((other, label)) = &self.also {
-                snippet = snippet.annotation(AnnotationKind::Context.span(other.clone()).label(label.as_str()));
+            if let Some((other, label)) = &self.0.also {
+                snippet =
+                    snippet.annotation(AnnotationKind::Context.span(other.clone()).label(label.as_str()));
             }
-            group = Level::ERROR.primary_title(self.title.as_str()).element(snippet);
+            group = Level::ERROR.primary_title(self.0.title.as_str()).element(snippet);
         }
-        self.help.iter().fold(group, |group, help| group.element(Level::HELP.message(help.as_str())))
+        self.0.help.iter().fold(group, |group, help| {
+            group.element(Level::HELP.message(help.as_str()))
+        })
     }
 }
 
@@ -141,8 +162,8 @@ pub(crate) struct Book {
 impl Book {
     /// Adds a problem, once for each place.
     pub(crate) fn add(&mut self, problem: Problem) {
-        let place = problem.place.as_ref().map(|place| (place.start, place.end));
-        if self.seen.insert((problem.title.clone(), place)) {
+        let place = problem.0.place.as_ref().map(|place| (place.start, place.end));
+        if self.seen.insert((problem.0.title.clone(), place)) {
             self.problems.push(problem);
         }
     }
@@ -158,18 +179,25 @@ impl Book {
 
     /// The diagnosis of this text.
     pub(crate) fn close(mut self, name: &str, text: &str) -> Diagnosis {
-        self.problems.sort_by_key(|problem| problem.place.as_ref().map(|place| place.start));
+        self.problems
+            .sort_by_key(|problem| problem.0.place.as_ref().map(|place| place.start));
         let more = self.problems.len().saturating_sub(bounds::PROBLEMS);
         self.problems.truncate(bounds::PROBLEMS);
         for problem in &mut self.problems {
-            if let Some(place) = &mut problem.place {
+            let told = &mut *problem.0;
+            if let Some(place) = &mut told.place {
                 *place = fit(place, text);
-                (problem.line, problem.column) = line_and_column(text, place.start);
+                (told.line, told.column) = line_and_column(text, place.start);
             }
-            problem.also = problem.also.take().map(|(place, label)| (fit(&place, text), label));
+            told.also = told.also.take().map(|(place, label)| (fit(&place, text), label));
         }
         let text = starred(text, self.secrets);
-        Diagnosis { name: name.to_owned(), text, problems: self.problems, more }
+        Diagnosis {
+            name: name.to_owned(),
+            text,
+            problems: self.problems,
+            more,
+        }
     }
 }
 
@@ -187,13 +215,21 @@ pub(crate) fn quoted(text: &str) -> String {
 pub(crate) fn nearest<'a>(written: &str, known: &[&'a str]) -> Option<&'a str> {
     let plain = written.trim().to_lowercase().replace('-', "_");
     let score = |name: &str| strsim::jaro_winkler(&plain, name);
-    let best = known.iter().copied().max_by(|a, b| score(a).total_cmp(&score(b)))?;
+    let best = known
+        .iter()
+        .copied()
+        .max_by(|a, b| score(a).total_cmp(&score(b)))?;
     (score(best) > 0.84 || strsim::osa_distance(&plain, best) <= 1).then_some(best)
 }
 
 /// A place that lies inside the text and does not cut a character.
 fn fit(place: &Range<usize>, text: &str) -> Range<usize> {
-    let floor = |at: usize| (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or_default();
+    let floor = |at: usize| {
+        (0..=at.min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or_default()
+    };
     let start = floor(place.start);
     start..floor(place.end).max(start)
 }
@@ -201,7 +237,13 @@ fn fit(place: &Range<usize>, text: &str) -> Range<usize> {
 fn line_and_column(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or_default();
     let line = before.matches('\n').count().saturating_add(1);
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count().saturating_add(1);
+    let column = before
+        .rsplit('\n')
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .count()
+        .saturating_add(1);
     (line, column)
 }
 

@@ -204,7 +204,10 @@ pub(crate) struct Restart {
 /// The cage of a program. This version cannot enforce it and refuses a file that asks for it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "the shape is checked; the file is refused before any of it is used")]
+#[expect(
+    dead_code,
+    reason = "the shape is checked; the file is refused before any of it is used"
+)]
 pub(crate) struct Sandbox {
     /// Files and directories that the program may read.
     pub(crate) read: Option<Vec<String>>,

@@ -36,11 +36,15 @@ pub(crate) fn unknown_key(key: &str, known: &[&str]) -> Hint {
 /// Of a value that must be of another kind.
 pub(crate) fn kind(key: &str, node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else {
-        return (key == "environment" || key == "headers").then(|| "write a mapping: `{ NAME: value }`".to_owned());
+        return (key == "environment" || key == "headers")
+            .then(|| "write a mapping: `{ NAME: value }`".to_owned());
     };
     let written = scalar.written();
     match key {
-        "command" => Some(format!("no shell reads it; write the program and each argument apart: {}", words(written))),
+        "command" => Some(format!(
+            "no shell reads it; write the program and each argument apart: {}",
+            words(written)
+        )),
         "environment" | "headers" => Some("write a mapping: `{ NAME: value }`".to_owned()),
         "contents" => Some("write `contents: true` or `contents: false`".to_owned()),
         "limit" | "depth" | "batch" | "in_flight" | "sessions" | "list_pages" => {
@@ -56,7 +60,10 @@ pub(crate) fn kind(key: &str, node: &Node) -> Option<String> {
 /// Of a key without a value.
 pub(crate) fn empty(key: &str) -> Option<String> {
     Some(match key {
-        "allow" => "write `allow: {}` to allow nothing; without the key the holder of the token may use everything".to_owned(),
+        "allow" => {
+            "write `allow: {}` to allow nothing; without the key the holder of the token may use everything"
+                .to_owned()
+        }
         "servers" => missing("servers")?,
         _ => "remove the key, or write `\"\"` where an empty text is meant".to_owned(),
     })
@@ -66,53 +73,96 @@ pub(crate) fn empty(key: &str) -> Option<String> {
 pub(crate) fn choice(written: &str, known: &[&str]) -> Hint {
     match nearest(written, known) {
         Some(name) => Hint::Label(format!("did you mean `{name}`?")),
-        None if known.len() == 1 => Hint::Help(format!("the only choice is {}: else leave the key out", list(known))),
+        None if known.len() == 1 => Hint::Help(format!(
+            "the only choice is {}: else leave the key out",
+            list(known)
+        )),
         None => Hint::Help(format!("choose one of {}", list(known))),
     }
 }
 
 /// Of a key that must be there.
 pub(crate) fn missing(key: &str) -> Option<String> {
-    (key == "servers").then(|| "name at least one server: `servers: { files: { command: [PROGRAM, ARGUMENT] } }`".to_owned())
+    (key == "servers").then(|| {
+        "name at least one server: `servers: { files: { command: [PROGRAM, ARGUMENT] } }`".to_owned()
+    })
 }
 
 /// Keys whose name says where they belong.
 fn level_of(key: &str) -> Option<&'static str> {
     Some(match key {
-        "listen" | "identity" | "servers" | "limits" | "audit" => "at the top of the file, without indentation",
+        "listen" | "identity" | "servers" | "limits" | "audit" => {
+            "at the top of the file, without indentation"
+        }
         "address" | "allowed_hosts" | "allowed_origins" => "under `listen`",
         "anonymous" | "token_file" => "under `identity`",
-        "command" | "url" | "environment" | "directory" | "sandbox" | "transport" | "headers" | "plain_http"
-        | "allow" | "refuse" | "protocol" | "restart" => "to a server: under `servers`, below the server's name",
+        "command" | "url" | "environment" | "directory" | "sandbox" | "transport" | "headers"
+        | "plain_http" | "allow" | "refuse" | "protocol" | "restart" => {
+            "to a server: under `servers`, below the server's name"
+        }
         "tools" | "resources" | "prompts" | "methods" | "asks" => "under `allow` or `refuse` of a server",
         "start" | "call" | "idle" => "under `timeouts` of a server",
         "request_body" | "idle_session" | "session" | "drain" | "keep_alive" => {
             "under `timeouts` at the top of the file"
         }
-        "message" | "header" | "depth" | "batch" | "answer" | "in_flight" | "sessions" | "list_pages" => "under `limits`",
+        "message" | "header" | "depth" | "batch" | "answer" | "in_flight" | "sessions" | "list_pages" => {
+            "under `limits`"
+        }
         "durability" | "contents" => "under `audit`",
-        "memory" | "cpu" | "processes" | "disk" | "read" | "write" | "network" => "under `sandbox` of a server",
+        "memory" | "cpu" | "processes" | "disk" | "read" | "write" | "network" => {
+            "under `sandbox` of a server"
+        }
         _ => return None,
     })
 }
 
 /// What other programs' files call things, and what is not there yet.
 const ELSEWHERE: &[(&str, &str)] = &[
-    ("mcpServers", "it is called `servers` here, and `command` takes the arguments too"),
+    (
+        "mcpServers",
+        "it is called `servers` here, and `command` takes the arguments too",
+    ),
     ("mcp_servers", "it is called `servers` here"),
-    ("args", "arguments are part of `command`: `command: [PROGRAM, ARGUMENT, …]`"),
-    ("arguments", "arguments are part of `command`: `command: [PROGRAM, ARGUMENT, …]`"),
+    (
+        "args",
+        "arguments are part of `command`: `command: [PROGRAM, ARGUMENT, …]`",
+    ),
+    (
+        "arguments",
+        "arguments are part of `command`: `command: [PROGRAM, ARGUMENT, …]`",
+    ),
     ("env", "it is called `environment` here"),
     ("cwd", "it is called `directory` here"),
-    ("type", "a server with `command` speaks over stdio, one with `url` over HTTP; see also `transport`"),
-    ("host", "write address and port together: `address: 127.0.0.1:8300`"),
-    ("port", "write address and port together: `address: 127.0.0.1:8300`"),
+    (
+        "type",
+        "a server with `command` speaks over stdio, one with `url` over HTTP; see also `transport`",
+    ),
+    (
+        "host",
+        "write address and port together: `address: 127.0.0.1:8300`",
+    ),
+    (
+        "port",
+        "write address and port together: `address: 127.0.0.1:8300`",
+    ),
     ("deny", "it is called `refuse` here"),
-    ("tls", "this version has no TLS yet: put a proxy that has it in front"),
+    (
+        "tls",
+        "this version has no TLS yet: put a proxy that has it in front",
+    ),
     ("public_url", "this version listens on this machine only"),
-    ("issuers", "this version knows no identity providers yet: callers use the generated token"),
-    ("policies", "this version has no policy files yet: use `allow` and `refuse` of a server"),
-    ("credential", "this version fetches no credentials yet: use `headers` with `${env:NAME}`"),
+    (
+        "issuers",
+        "this version knows no identity providers yet: callers use the generated token",
+    ),
+    (
+        "policies",
+        "this version has no policy files yet: use `allow` and `refuse` of a server",
+    ),
+    (
+        "credential",
+        "this version fetches no credentials yet: use `headers` with `${env:NAME}`",
+    ),
     ("redact", "this version does not redact yet"),
     ("rate", "this version has no rate limits yet"),
     ("export", "this version exports no records yet"),
@@ -132,7 +182,11 @@ fn words(text: &str) -> String {
 /// An item of a list in brackets, in quotes where YAML needs them.
 fn item(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=".contains(letter);
-    if word.chars().all(plain) && word != "-" { word.to_owned() } else { format!("\"{}\"", word.replace('"', "\\\"")) }
+    if word.chars().all(plain) && word != "-" {
+        word.to_owned()
+    } else {
+        format!("\"{}\"", word.replace('"', "\\\""))
+    }
 }
 
 #[cfg(test)]
@@ -142,9 +196,17 @@ mod tests {
     #[test]
     fn the_nearest_name_is_named() {
         let known = ["command", "url", "sandbox", "allow"];
-        assert_eq!(unknown_key("sandbx", &known), Hint::Label("did you mean `sandbox`?".to_owned()));
-        assert_eq!(unknown_key("Command", &known), Hint::Label("did you mean `command`?".to_owned()));
-        assert!(matches!(unknown_key("zzz", &known), Hint::Help(help) if help.contains("known here: `command`")));
+        assert_eq!(
+            unknown_key("sandbx", &known),
+            Hint::Label("did you mean `sandbox`?".to_owned())
+        );
+        assert_eq!(
+            unknown_key("Command", &known),
+            Hint::Label("did you mean `command`?".to_owned())
+        );
+        assert!(
+            matches!(unknown_key("zzz", &known), Hint::Help(help) if help.contains("known here: `command`"))
+        );
     }
 
     #[test]
@@ -155,7 +217,9 @@ mod tests {
 
     #[test]
     fn what_clients_call_it_is_known() {
-        assert!(matches!(unknown_key("args", &["command"]), Hint::Help(help) if help.contains("part of `command`")));
+        assert!(
+            matches!(unknown_key("args", &["command"]), Hint::Help(help) if help.contains("part of `command`"))
+        );
     }
 
     #[test]

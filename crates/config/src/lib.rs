@@ -66,7 +66,12 @@ pub fn parse(text: &str, name: &str, lookup: &dyn Lookup) -> Result<Settings, Di
 #[must_use]
 pub fn state_directory(lookup: &dyn Lookup) -> PathBuf {
     // XDG Base Directory: a relative path is invalid and is passed over.
-    let absolute = |name: &str| lookup.environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let absolute = |name: &str| {
+        lookup
+            .environment(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let root = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     root.unwrap_or_else(|| PathBuf::from("/var/lib")).join("mantlet")
 }

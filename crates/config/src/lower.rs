@@ -41,7 +41,9 @@ impl Lower<'_> {
         let default = defaults::listen();
         let way = |key: &'static str| ["listen", key];
         Listen {
-            address: self.or(&way("address"), written.address, default.address, |text| check::address(&text)),
+            address: self.or(&way("address"), written.address, default.address, |text| {
+                check::address(&text)
+            }),
             allowed_hosts: self.each(&way("allowed_hosts"), written.allowed_hosts, check::host),
             allowed_origins: self.each(&way("allowed_origins"), written.allowed_origins, check::origin),
         }
@@ -50,7 +52,11 @@ impl Lower<'_> {
     fn identity(&mut self, written: file::Identity, default: Identity) -> Identity {
         Identity {
             anonymous: written.anonymous == Some(file::Anonymous::Loopback),
-            token_file: self.path(&["identity", "token_file"], written.token_file, default.token_file),
+            token_file: self.path(
+                &["identity", "token_file"],
+                written.token_file,
+                default.token_file,
+            ),
         }
     }
 
@@ -58,13 +64,18 @@ impl Lower<'_> {
         let default = defaults::limits();
         let way = |key: &'static str| ["limits", key];
         let caps = &default.message;
-        let message = self.or(&way("message"), written.message.as_ref(), caps.message_bytes, |size| {
-            check::size(size, bounds::MESSAGE)
+        let message = self.or(
+            &way("message"),
+            written.message.as_ref(),
+            caps.message_bytes,
+            |size| check::size(size, bounds::MESSAGE),
+        );
+        let depth = self.or(&way("depth"), written.depth.as_ref(), caps.depth, |number| {
+            check::whole(number, bounds::DEPTH)
         });
-        let depth =
-            self.or(&way("depth"), written.depth.as_ref(), caps.depth, |number| check::whole(number, bounds::DEPTH));
-        let batch =
-            self.or(&way("batch"), written.batch.as_ref(), caps.batch, |number| check::whole(number, bounds::BATCH));
+        let batch = self.or(&way("batch"), written.batch.as_ref(), caps.batch, |number| {
+            check::whole(number, bounds::BATCH)
+        });
         Limits {
             message: defaults::caps(message, depth, batch),
             header: self.or(&way("header"), written.header.as_ref(), default.header, |size| {
@@ -73,34 +84,68 @@ impl Lower<'_> {
             answer: self.or(&way("answer"), written.answer.as_ref(), default.answer, |size| {
                 check::size(size, bounds::ANSWER)
             }),
-            in_flight: self.or(&way("in_flight"), written.in_flight.as_ref(), default.in_flight, |number| {
-                check::whole(number, bounds::IN_FLIGHT)
-            }),
-            sessions: self.or(&way("sessions"), written.sessions.as_ref(), default.sessions, |number| {
-                check::whole(number, bounds::SESSIONS)
-            }),
-            list_pages: self.or(&way("list_pages"), written.list_pages.as_ref(), default.list_pages, |number| {
-                check::whole(number, bounds::LIST_PAGES)
-            }),
+            in_flight: self.or(
+                &way("in_flight"),
+                written.in_flight.as_ref(),
+                default.in_flight,
+                |number| check::whole(number, bounds::IN_FLIGHT),
+            ),
+            sessions: self.or(
+                &way("sessions"),
+                written.sessions.as_ref(),
+                default.sessions,
+                |number| check::whole(number, bounds::SESSIONS),
+            ),
+            list_pages: self.or(
+                &way("list_pages"),
+                written.list_pages.as_ref(),
+                default.list_pages,
+                |number| check::whole(number, bounds::LIST_PAGES),
+            ),
         }
     }
 
     fn timeouts(&mut self, written: &file::Timeouts) -> Timeouts {
         let default = defaults::TIMEOUTS;
-        let mut read = |key: &'static str, pause: &Option<_>, default, bounds: &std::ops::RangeInclusive<_>| {
-            self.or(&["timeouts", key], pause.as_ref(), default, |pause| check::pause(pause, bounds.clone()))
-        };
+        let mut read =
+            |key: &'static str, pause: &Option<_>, default, bounds: &std::ops::RangeInclusive<_>| {
+                self.or(&["timeouts", key], pause.as_ref(), default, |pause| {
+                    check::pause(pause, bounds.clone())
+                })
+            };
         let timeouts = Timeouts {
-            request_body: read("request_body", &written.request_body, default.request_body, &bounds::WAIT),
-            idle_session: read("idle_session", &written.idle_session, default.idle_session, &bounds::KEPT),
+            request_body: read(
+                "request_body",
+                &written.request_body,
+                default.request_body,
+                &bounds::WAIT,
+            ),
+            idle_session: read(
+                "idle_session",
+                &written.idle_session,
+                default.idle_session,
+                &bounds::KEPT,
+            ),
             session: read("session", &written.session, default.session, &bounds::KEPT),
             drain: read("drain", &written.drain, default.drain, &bounds::WAIT),
-            keep_alive: read("keep_alive", &written.keep_alive, default.keep_alive, &bounds::KEEP_ALIVE),
+            keep_alive: read(
+                "keep_alive",
+                &written.keep_alive,
+                default.keep_alive,
+                &bounds::KEEP_ALIVE,
+            ),
         };
         if timeouts.idle_session > timeouts.session {
-            let key = if written.idle_session.is_some() { "idle_session" } else { "session" };
+            let key = if written.idle_session.is_some() {
+                "idle_session"
+            } else {
+                "session"
+            };
             let problem = Problem::new("`idle_session` is longer than `session`, and would never end one");
-            self.say(&["timeouts", key], problem.help("make `idle_session` shorter, or `session` longer"));
+            self.say(
+                &["timeouts", key],
+                problem.help("make `idle_session` shorter, or `session` longer"),
+            );
         }
         timeouts
     }
@@ -198,5 +243,6 @@ impl Lower<'_> {
 
 /// Says that a key does nothing beside another one.
 fn idle_key(key: &str, with: &str) -> Problem {
-    Problem::new(format!("{} goes with {}", quoted(key), quoted(with))).help("remove it: it would do nothing here")
+    Problem::new(format!("{} goes with {}", quoted(key), quoted(with)))
+        .help("remove it: it would do nothing here")
 }

@@ -39,7 +39,11 @@ impl Size {
     /// The number of bytes.
     pub(crate) fn bytes(&self) -> Result<u64, NotOne> {
         let help = "write a number of bytes, or a whole number with `KiB`, `MiB` or `GiB`, such as `4MiB`";
-        let wrong = |meant| NotOne { why: "is no size", help, meant };
+        let wrong = |meant| NotOne {
+            why: "is no size",
+            help,
+            meant,
+        };
         let (number, unit) = split(&self.0).ok_or_else(|| wrong(None))?;
         let factor = match unit {
             "" | "B" => 1,
@@ -48,7 +52,11 @@ impl Size {
             "GiB" => 1 << 30,
             other => return Err(wrong(meant_unit(number, other, BYTES))),
         };
-        number.checked_mul(factor).ok_or(NotOne { why: "is too large a number", help, meant: None })
+        number.checked_mul(factor).ok_or(NotOne {
+            why: "is too large a number",
+            help,
+            meant: None,
+        })
     }
 }
 
@@ -66,7 +74,9 @@ impl Pause {
             "" => return Err(wrong("is a duration without a unit", None)),
             other => return Err(wrong("is no duration", meant_unit(number, other, TIMES))),
         };
-        number.checked_mul(factor).ok_or_else(|| wrong("is too large a number", None))
+        number
+            .checked_mul(factor)
+            .ok_or_else(|| wrong("is too large a number", None))
     }
 }
 
@@ -131,7 +141,9 @@ fn meant_unit(number: u64, unit: &str, known: &[(&str, &str)]) -> Option<String>
 
 /// Digits and what follows them. No sign, no fraction, no `_`, no blank before.
 fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|letter: char| !letter.is_ascii_digit())
+        .unwrap_or(text.len());
     let (digits, unit) = text.split_at_checked(end)?;
     Some((digits.parse().ok()?, unit))
 }
@@ -242,17 +254,28 @@ mod tests {
 
     #[test]
     fn what_is_nearly_a_size_is_named() {
-        for (text, meant) in [("4MB", "4MiB"), ("4mib", "4MiB"), ("64 k", "64KiB"), ("3 GB", "3GiB")] {
+        for (text, meant) in [
+            ("4MB", "4MiB"),
+            ("4mib", "4MiB"),
+            ("64 k", "64KiB"),
+            ("3 GB", "3GiB"),
+        ] {
             assert_eq!(size(text).unwrap_err().meant.as_deref(), Some(meant), "{text}");
         }
-        for text in ["", "MiB", "-1", "+1", "1.5MiB", "1_000", "0x10", "4MiBs", "４MiB", " 4MiB", "4MiB\n"] {
+        for text in [
+            "", "MiB", "-1", "+1", "1.5MiB", "1_000", "0x10", "4MiBs", "４MiB", " 4MiB", "4MiB\n",
+        ] {
             assert!(size(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn a_quantity_that_overflows_is_refused() {
-        for text in ["18446744073709551616", "18446744073709551615KiB", "99999999999999999999999GiB"] {
+        for text in [
+            "18446744073709551616",
+            "18446744073709551615KiB",
+            "99999999999999999999999GiB",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(pause("18446744073709551615h").is_err());

@@ -7,8 +7,8 @@ use std::ops::Range;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
+    self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -22,7 +22,12 @@ use crate::yaml::{Content, Entry, Node, Scalar};
 /// whatever the book has a problem with.
 pub(crate) fn file(tree: &Node, book: &mut Book) -> Option<File> {
     let shared = RefCell::new(std::mem::take(book));
-    let root = At { node: tree, name: Name::File, place: None, book: &shared };
+    let root = At {
+        node: tree,
+        name: Name::File,
+        place: None,
+        book: &shared,
+    };
     let mut read = None;
     // Every failed attempt marks one more value, and marked values are passed over.
     for _ in 0..bounds::PROBLEMS.saturating_mul(2) {
@@ -108,12 +113,19 @@ impl<'t> At<'t, '_> {
         };
         match wrong {
             Wrong::Kind(expected) => {
-                let problem = Problem::new(format!("{} must be {expected}", self.name)).at(shown).label(self.kind());
-                hint::kind(key, self.node).into_iter().fold(problem, Problem::help)
+                let problem = Problem::new(format!("{} must be {expected}", self.name))
+                    .at(shown)
+                    .label(self.kind());
+                hint::kind(key, self.node)
+                    .into_iter()
+                    .fold(problem, Problem::help)
             }
             Wrong::Empty => {
                 let at = self.place.cloned().unwrap_or(shown);
-                hint::empty(key).into_iter().fold(Problem::new(format!("{} has no value", self.name)).at(at), Problem::help)
+                hint::empty(key).into_iter().fold(
+                    Problem::new(format!("{} has no value", self.name)).at(at),
+                    Problem::help,
+                )
             }
             Wrong::Choice(known) => {
                 let problem = Problem::new(format!("{written} is no choice for {}", self.name)).at(shown);
@@ -152,9 +164,18 @@ impl<'t> At<'t, '_> {
         matches!(&self.node.content, Content::Scalar(scalar) if scalar.is_null())
     }
 
-    fn map<V: Visitor<'t>>(self, known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Wrong> {
+    fn map<V: Visitor<'t>>(
+        self,
+        known: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
         match &self.node.content {
-            Content::Map(entries) => visitor.visit_map(Entries { at: self, known, entries: entries.iter(), next: None }),
+            Content::Map(entries) => visitor.visit_map(Entries {
+                at: self,
+                known,
+                entries: entries.iter(),
+                next: None,
+            }),
             _ if self.is_null() => Err(Wrong::Empty),
             _ => Err(Wrong::Kind("a mapping (`key: value`)")),
         }
@@ -192,7 +213,11 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Wrong> {
         const EXPECTED: &str = "a whole number";
         if name == "Whole" && !self.scalar(EXPECTED)?.is_bare() {
             return Err(Wrong::Kind(EXPECTED));
@@ -208,7 +233,10 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
         match &self.node.content {
-            Content::List(items) => visitor.visit_seq(Items { at: self, items: items.iter() }),
+            Content::List(items) => visitor.visit_seq(Items {
+                at: self,
+                items: items.iter(),
+            }),
             _ if self.is_null() => Err(Wrong::Empty),
             _ => Err(Wrong::Kind("a list")),
         }
@@ -263,7 +291,10 @@ impl<'t> Entries<'t, '_> {
             return true;
         }
         let problem = Problem::new(format!("unknown key {}", quoted(&entry.key))).at(entry.span.clone());
-        self.at.book.borrow_mut().add(hint::unknown_key(&entry.key, known).put(problem));
+        self.at
+            .book
+            .borrow_mut()
+            .add(hint::unknown_key(&entry.key, known).put(problem));
         entry.value.bad.set(true);
         false
     }
@@ -287,7 +318,12 @@ impl<'t> MapAccess<'t> for Entries<'t, '_> {
     fn next_value_seed<V: DeserializeSeed<'t>>(&mut self, seed: V) -> Result<V::Value, Wrong> {
         let entry = self.next.take().ok_or(Wrong::Told)?;
         let (name, place) = (Name::Key(&entry.key), Some(&entry.span));
-        let value = At { node: &entry.value, name, place, book: self.at.book };
+        let value = At {
+            node: &entry.value,
+            name,
+            place,
+            book: self.at.book,
+        };
         value.tell(seed.deserialize(value))
     }
 }
@@ -308,7 +344,12 @@ impl<'t> SeqAccess<'t> for Items<'t, '_> {
             Name::Key(key) | Name::Item(key) => Name::Item(key),
             Name::File => Name::File,
         };
-        let item = At { node, name, place: None, book: self.at.book };
+        let item = At {
+            node,
+            name,
+            place: None,
+            book: self.at.book,
+        };
         item.tell(seed.deserialize(item)).map(Some)
     }
 }

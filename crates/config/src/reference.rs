@@ -36,8 +36,14 @@ pub(crate) fn resolve(tree: &mut Node, lookup: &dyn Lookup, book: &mut Book) {
             return;
         };
         let put = fill(&scalar.text, lookup).and_then(|filled| {
-            total = filled.as_ref().map_or(total, |text| text.len().saturating_add(total));
-            if total > bounds::ALL_RESOLVED_BYTES { Err(too_long()) } else { Ok(filled) }
+            total = filled
+                .as_ref()
+                .map_or(total, |text| text.len().saturating_add(total));
+            if total > bounds::ALL_RESOLVED_BYTES {
+                Err(too_long())
+            } else {
+                Ok(filled)
+            }
         });
         match put {
             Ok(Some(text)) => put_in(scalar, text),
@@ -100,8 +106,10 @@ fn value_of(reference: &str, lookup: &dyn Lookup) -> Result<String, Problem> {
         _ => return Err(no_reference(reference)),
     };
     match lookup.environment(name) {
-        Some(value) if value.is_empty() => Err(Problem::new(format!("the variable {} is empty", quoted(name)))
-            .help("give it a value where the gateway starts")),
+        Some(value) if value.is_empty() => {
+            Err(Problem::new(format!("the variable {} is empty", quoted(name)))
+                .help("give it a value where the gateway starts"))
+        }
         Some(value) => Ok(value),
         None => Err(Problem::new(format!("the variable {} is not set", quoted(name)))
             .help(format!("set it where the gateway starts: `export {name}=…`"))),
@@ -115,21 +123,38 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 fn no_vault(name: &str) -> Problem {
-    let variable: String =
-        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_uppercase() } else { '_' }).collect();
+    let variable: String = name
+        .chars()
+        .map(|letter| {
+            if letter.is_ascii_alphanumeric() {
+                letter.to_ascii_uppercase()
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let written = quoted(&format!("${{secret:{name}}}"));
-    let problem = Problem::new(format!("{written} cannot be looked up: this version has no vault yet"));
+    let problem = Problem::new(format!(
+        "{written} cannot be looked up: this version has no vault yet"
+    ));
     if is_name(&variable) {
-        problem.help(format!("keep the value in a variable of the environment and write `${{env:{variable}}}`"))
+        problem.help(format!(
+            "keep the value in a variable of the environment and write `${{env:{variable}}}`"
+        ))
     } else {
         problem.help("keep the value in a variable of the environment and write `${env:NAME}`")
     }
 }
 
 fn no_reference(reference: &str) -> Problem {
-    let problem = Problem::new(format!("{} is no reference", quoted(&format!("${{{reference}}}"))));
+    let problem = Problem::new(format!(
+        "{} is no reference",
+        quoted(&format!("${{{reference}}}"))
+    ));
     if is_name(reference) {
-        problem.help(format!("write `${{env:{reference}}}` for the variable, or `$${{{reference}}}` for the plain text"))
+        problem.help(format!(
+            "write `${{env:{reference}}}` for the variable, or `$${{{reference}}}` for the plain text"
+        ))
     } else {
         problem.help("write `${env:NAME}` for a variable of the environment, or `$${` for a plain `${`")
     }
@@ -141,8 +166,11 @@ fn unclosed() -> Problem {
 }
 
 fn too_long() -> Problem {
-    Problem::new("the variables that this value refers to are too long")
-        .help(format!("a value may have {} KiB, all of them {} KiB", bounds::RESOLVED_BYTES / 1024, bounds::ALL_RESOLVED_BYTES / 1024))
+    Problem::new("the variables that this value refers to are too long").help(format!(
+        "a value may have {} KiB, all of them {} KiB",
+        bounds::RESOLVED_BYTES / 1024,
+        bounds::ALL_RESOLVED_BYTES / 1024
+    ))
 }
 
 #[cfg(test)]
@@ -163,8 +191,14 @@ mod tests {
     #[test]
     fn references_are_filled_in() {
         assert_eq!(filled("plain $HOME {x} $$"), Ok(None));
-        assert_eq!(filled("a ${env:KEY} b ${env:KEY}"), Ok(Some("a s3cret b s3cret".to_owned())));
-        assert_eq!(filled("$${env:KEY} $$${env:KEY}"), Ok(Some("${env:KEY} $${env:KEY}".to_owned())));
+        assert_eq!(
+            filled("a ${env:KEY} b ${env:KEY}"),
+            Ok(Some("a s3cret b s3cret".to_owned()))
+        );
+        assert_eq!(
+            filled("$${env:KEY} $$${env:KEY}"),
+            Ok(Some("${env:KEY} $${env:KEY}".to_owned()))
+        );
     }
 
     #[test]
@@ -175,8 +209,21 @@ mod tests {
     #[test]
     fn what_cannot_be_filled_in_is_refused() {
         for text in [
-            "${env:MISSING}", "${env:EMPTY}", "${env:HUGE}", "${env:}", "${env:A B}", "${env:1}", "${env:KEY", "${",
-            "${}", "${KEY}", "${ENV:KEY}", "${secret:crm}", "${file:/etc/passwd}", "${env:${env:KEY}}", "${env:A\0}",
+            "${env:MISSING}",
+            "${env:EMPTY}",
+            "${env:HUGE}",
+            "${env:}",
+            "${env:A B}",
+            "${env:1}",
+            "${env:KEY",
+            "${",
+            "${}",
+            "${KEY}",
+            "${ENV:KEY}",
+            "${secret:crm}",
+            "${file:/etc/passwd}",
+            "${env:${env:KEY}}",
+            "${env:A\0}",
         ] {
             let refused = filled(text).unwrap_err();
             assert!(!refused.contains("s3cret"), "{text}");

@@ -16,7 +16,6 @@ use crate::defaults;
 use crate::diagnose::{Diagnosis, Problem};
 use crate::hidden::Hidden;
 
-
 /// A whole configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -209,7 +208,11 @@ impl Settings {
         if argv.iter().any(|argument| argument.contains('\0')) {
             return refuse(Problem::new("an argument of the command holds a NUL character"));
         }
-        let line = CommandLine { argv, environment: BTreeMap::new(), directory: None };
+        let line = CommandLine {
+            argv,
+            environment: BTreeMap::new(),
+            directory: None,
+        };
         let mut audit = defaults::audit(state);
         audit.path = audit.path.join("wrap").join(name);
         Ok(Self {
@@ -218,7 +221,11 @@ impl Settings {
             servers: vec![Server {
                 name: name.to_owned(),
                 transport: Transport::Command(line),
-                rules: ServerRules { name: name.to_owned(), allow: None, refuse: Lists::default() },
+                rules: ServerRules {
+                    name: name.to_owned(),
+                    allow: None,
+                    refuse: Lists::default(),
+                },
                 protocol: Protocol::Auto,
                 timeouts: defaults::SERVER_TIMEOUTS,
                 restart: defaults::RESTART,

@@ -11,7 +11,9 @@ pub(crate) fn hides(key: &str, above: Option<&str>) -> bool {
     let near = |name: &str| strsim::osa_distance(&key, name) <= 2;
     ["environment", "headers"].into_iter().any(near)
         || ["env", "header", "authorization", "cookie"].contains(&key.as_str())
-        || ["token", "secret", "password", "credential", "key"].into_iter().any(|end| key.ends_with(end))
+        || ["token", "secret", "password", "credential", "key"]
+            .into_iter()
+            .any(|end| key.ends_with(end))
 }
 
 #[cfg(test)]
@@ -20,14 +22,31 @@ mod tests {
 
     #[test]
     fn values_of_misspelt_keys_are_hidden_too() {
-        for key in ["environment", "enviroment", "environnement", "headers", "heders", "env", "Authorization", "api_key"] {
+        for key in [
+            "environment",
+            "enviroment",
+            "environnement",
+            "headers",
+            "heders",
+            "env",
+            "Authorization",
+            "api_key",
+        ] {
             assert!(hides(key, None), "{key}");
         }
     }
 
     #[test]
     fn what_must_be_seen_is_seen() {
-        for key in ["command", "url", "token_file", "header_size", "keep_alive", "directory", "address"] {
+        for key in [
+            "command",
+            "url",
+            "token_file",
+            "header_size",
+            "keep_alive",
+            "directory",
+            "address",
+        ] {
             assert!(!hides(key, None), "{key}");
         }
         assert!(!hides("env", Some("servers")), "a server may have any name");

@@ -51,7 +51,10 @@ impl Node {
     /// The value at the end of this way down, as far as it exists. Lists are entered by their index.
     pub(crate) fn at(&self, way: &[&str]) -> Option<&Self> {
         way.iter().try_fold(self, |node, step| match &node.content {
-            Content::Map(entries) => entries.iter().find(|entry| entry.key == *step).map(|entry| &entry.value),
+            Content::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key == *step)
+                .map(|entry| &entry.value),
             Content::List(items) => items.get(step.parse::<usize>().ok()?),
             Content::Scalar(_) => None,
         })
@@ -61,7 +64,10 @@ impl Node {
     pub(crate) fn key_at(&self, way: &[&str]) -> Option<Range<usize>> {
         let (last, before) = way.split_last()?;
         match &self.at(before)?.content {
-            Content::Map(entries) => entries.iter().find(|entry| entry.key == *last).map(|entry| entry.span.clone()),
+            Content::Map(entries) => entries
+                .iter()
+                .find(|entry| entry.key == *last)
+                .map(|entry| entry.span.clone()),
             Content::List(_) | Content::Scalar(_) => None,
         }
     }
@@ -97,7 +103,9 @@ impl Scalar {
 
     /// YAML 1.2 §10.3.2: what stands for "nothing" outside quotes.
     pub(crate) fn is_null(&self) -> bool {
-        self.plain && self.written.is_none() && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.plain
+            && self.written.is_none()
+            && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
@@ -116,7 +124,15 @@ pub(crate) fn compose(text: &str, book: &mut Book) -> Option<Node> {
         block_nesting_limit: limit,
     };
     let (frames, anchors) = (Vec::new(), HashMap::new());
-    let mut composer = Composer { text, book, frames, anchors, nodes: 0, repeated: 0, root: None };
+    let mut composer = Composer {
+        text,
+        book,
+        frames,
+        anchors,
+        nodes: 0,
+        repeated: 0,
+        root: None,
+    };
     for event in Parser::new_from_str_with_options(text, options) {
         let taken = match event {
             Ok((event, span)) => composer.take(event, &span),
@@ -136,8 +152,18 @@ pub(crate) fn compose(text: &str, book: &mut Book) -> Option<Node> {
 
 /// Collections that have begun and not ended.
 enum Frame {
-    List { start: Range<usize>, anchor: usize, items: Vec<Node> },
-    Map { start: Range<usize>, anchor: usize, entries: Vec<Entry>, seen: HashSet<String>, key: Key },
+    List {
+        start: Range<usize>,
+        anchor: usize,
+        items: Vec<Node>,
+    },
+    Map {
+        start: Range<usize>,
+        anchor: usize,
+        entries: Vec<Entry>,
+        seen: HashSet<String>,
+        key: Key,
+    },
 }
 
 /// What a mapping waits for.
@@ -171,23 +197,43 @@ impl Composer<'_> {
                     self.book.hide(span.byte_range().unwrap_or_default());
                 }
                 let plain = style == ScalarStyle::Plain;
-                self.finish(Content::Scalar(Scalar { text: text.into_owned(), written: None, plain }), at, anchor)
+                self.finish(
+                    Content::Scalar(Scalar {
+                        text: text.into_owned(),
+                        written: None,
+                        plain,
+                    }),
+                    at,
+                    anchor,
+                )
             }
             Event::SequenceStart(style, anchor, tag) => {
                 no_tag(tag.is_some(), &at)?;
                 let start = self.start_of(style, at);
-                self.begin(Frame::List { start, anchor, items: Vec::new() })
+                self.begin(Frame::List {
+                    start,
+                    anchor,
+                    items: Vec::new(),
+                })
             }
             Event::MappingStart(style, anchor, tag) => {
                 no_tag(tag.is_some(), &at)?;
                 let start = self.start_of(style, at);
                 let (entries, seen) = (Vec::new(), HashSet::new());
-                self.begin(Frame::Map { start, anchor, entries, seen, key: Key::Awaited })
+                self.begin(Frame::Map {
+                    start,
+                    anchor,
+                    entries,
+                    seen,
+                    key: Key::Awaited,
+                })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(&at),
             Event::Alias(anchor) => self.repeat(anchor, at),
             Event::DocumentStart(..) if self.root.is_some() => {
-                Err(Problem::new("the file holds more than one document").at(at).help("remove what follows `---`"))
+                Err(Problem::new("the file holds more than one document")
+                    .at(at)
+                    .help("remove what follows `---`"))
             }
             _ => Ok(()),
         }
@@ -196,7 +242,13 @@ impl Composer<'_> {
     /// What is written over several lines is shown by its key, or by its first line.
     fn start_of(&self, style: StructureStyle, at: Range<usize>) -> Range<usize> {
         match (style, self.frames.last()) {
-            (StructureStyle::Block, Some(Frame::Map { key: Key::Taken(_, span), .. })) => span.clone(),
+            (
+                StructureStyle::Block,
+                Some(Frame::Map {
+                    key: Key::Taken(_, span),
+                    ..
+                }),
+            ) => span.clone(),
             _ => at,
         }
     }
@@ -216,19 +268,33 @@ impl Composer<'_> {
     fn end(&mut self, closing: &Range<usize>) -> Result<(), Problem> {
         let (content, start, anchor) = match self.frames.pop() {
             Some(Frame::List { start, anchor, items }) => (Content::List(items), start, anchor),
-            Some(Frame::Map { start, anchor, entries, .. }) => (Content::Map(entries), start, anchor),
+            Some(Frame::Map {
+                start,
+                anchor,
+                entries,
+                ..
+            }) => (Content::Map(entries), start, anchor),
             None => return Ok(()),
         };
         // A collection in brackets on one line is shown whole.
         let whole = start.start..closing.end.max(start.end);
-        let bracketed = self.text.get(start.clone()).is_some_and(|text| text.starts_with(['[', '{']));
-        let one_line = bracketed && self.text.get(whole.clone()).is_some_and(|text| !text.contains('\n'));
+        let bracketed = self
+            .text
+            .get(start.clone())
+            .is_some_and(|text| text.starts_with(['[', '{']));
+        let one_line = bracketed
+            && self
+                .text
+                .get(whole.clone())
+                .is_some_and(|text| !text.contains('\n'));
         self.finish(content, if one_line { whole } else { start }, anchor)
     }
 
     fn repeat(&mut self, anchor: usize, at: Range<usize>) -> Result<(), Problem> {
         let Some(node) = self.anchors.get(&anchor) else {
-            return Err(Problem::new("a value repeats itself").at(at).label("this stands inside what it repeats"));
+            return Err(Problem::new("a value repeats itself")
+                .at(at)
+                .label("this stands inside what it repeats"));
         };
         let node = node.clone();
         if self.frames.len().saturating_add(height(&node)) > bounds::NESTING {
@@ -239,13 +305,19 @@ impl Composer<'_> {
         self.nodes = self.nodes.saturating_add(nodes).saturating_sub(1);
         self.repeated = self.repeated.saturating_add(bytes);
         if self.repeated > bounds::FILE_BYTES {
-            return Err(Problem::new("`*` repeats too much text").at(at).help("repeat less"));
+            return Err(Problem::new("`*` repeats too much text")
+                .at(at)
+                .help("repeat less"));
         }
         self.place(node, &at)
     }
 
     fn finish(&mut self, content: Content, shown: Range<usize>, anchor: usize) -> Result<(), Problem> {
-        let node = Node { content, shown: shown.clone(), bad: Cell::new(false) };
+        let node = Node {
+            content,
+            shown: shown.clone(),
+            bad: Cell::new(false),
+        };
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -254,9 +326,15 @@ impl Composer<'_> {
 
     /// Whether what comes next stands under a key whose values are usually credentials.
     fn is_secret(&self) -> bool {
+        if let Some(Frame::Map { key: Key::Awaited, .. }) = self.frames.last() {
+            return false;
+        }
         let mut above = None;
         let keys = self.frames.iter().filter_map(|frame| match frame {
-            Frame::Map { key: Key::Taken(name, _), .. } => Some(name.as_str()),
+            Frame::Map {
+                key: Key::Taken(name, _),
+                ..
+            } => Some(name.as_str()),
             _ => None,
         });
         keys.into_iter().any(|key| veil::hides(key, above.replace(key)))
@@ -264,14 +342,22 @@ impl Composer<'_> {
 
     /// A place where the text is no YAML.
     fn broken(&mut self, error: &ScanError) -> Problem {
-        let at = error.marker().byte_offset().unwrap_or_default().min(self.text.len());
+        let at = error
+            .marker()
+            .byte_offset()
+            .unwrap_or_default()
+            .min(self.text.len());
         let line = line_around(self.text, at);
         // What stands on such a line never became a value, so its key is looked at as text.
-        let value = self.text.get(line.clone()).and_then(|text| text.find(':').map(|colon| text.split_at(colon)));
+        let value = self
+            .text
+            .get(line.clone())
+            .and_then(|text| text.find(':').map(|colon| text.split_at(colon)));
         if let Some((key, _)) = value
             && (self.is_secret() || veil::hides(key.trim_matches(|c: char| !c.is_alphanumeric()), None))
         {
-            self.book.hide(line.start.saturating_add(key.len()).saturating_add(1)..line.end);
+            self.book
+                .hide(line.start.saturating_add(key.len()).saturating_add(1)..line.end);
         }
         syntax(error, self.text.get(line).unwrap_or_default()).at(at..at)
     }
@@ -291,15 +377,24 @@ impl Composer<'_> {
         };
         match frame {
             Frame::List { items, .. } => items.push(node),
-            Frame::Map { entries, seen, key, .. } => match std::mem::replace(key, Key::Awaited) {
-                Key::Taken(name, span) => entries.push(Entry { key: name, span, value: node }),
+            Frame::Map {
+                entries, seen, key, ..
+            } => match std::mem::replace(key, Key::Awaited) {
+                Key::Taken(name, span) => entries.push(Entry {
+                    key: name,
+                    span,
+                    value: node,
+                }),
                 Key::Again => {}
                 Key::Awaited => {
                     let name = key_text(node, at)?;
                     *key = if seen.insert(name.clone()) {
                         Key::Taken(name, at.clone())
                     } else {
-                        let first = entries.iter().find(|entry| entry.key == name).map(|entry| entry.span.clone());
+                        let first = entries
+                            .iter()
+                            .find(|entry| entry.key == name)
+                            .map(|entry| entry.span.clone());
                         self.book.add(twice(&name, at, first));
                         Key::Again
                     };
@@ -348,7 +443,8 @@ fn too_deep() -> Problem {
 }
 
 pub(crate) fn nothing_there() -> Problem {
-    Problem::new("the file is empty").help("a first file has a server: `servers: { NAME: { command: [PROGRAM, ARGUMENT] } }`")
+    Problem::new("the file is empty")
+        .help("a first file has a server: `servers: { NAME: { command: [PROGRAM, ARGUMENT] } }`")
 }
 
 /// The place of an event, cut at the end of its first line.
@@ -363,12 +459,16 @@ fn one_line(text: &str, span: &Span) -> Range<usize> {
 
 /// The values in a value, and the bytes of their texts.
 fn size(node: &Node) -> (usize, usize) {
-    let add = |sum: (usize, usize), more: (usize, usize)| (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1));
+    let add = |sum: (usize, usize), more: (usize, usize)| {
+        (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1))
+    };
     match &node.content {
         Content::Scalar(scalar) => (1, scalar.text.len()),
         Content::List(items) => items.iter().map(size).fold((1, 0), add),
         Content::Map(entries) => {
-            let sizes = entries.iter().map(|entry| add((1, entry.key.len()), size(&entry.value)));
+            let sizes = entries
+                .iter()
+                .map(|entry| add((1, entry.key.len()), size(&entry.value)));
             sizes.fold((1, 0), add)
         }
     }
@@ -377,10 +477,18 @@ fn size(node: &Node) -> (usize, usize) {
 fn height(node: &Node) -> usize {
     match &node.content {
         Content::Scalar(_) => 0,
-        Content::List(items) => items.iter().map(height).max().unwrap_or_default().saturating_add(1),
-        Content::Map(entries) => {
-            entries.iter().map(|entry| height(&entry.value)).max().unwrap_or_default().saturating_add(1)
-        }
+        Content::List(items) => items
+            .iter()
+            .map(height)
+            .max()
+            .unwrap_or_default()
+            .saturating_add(1),
+        Content::Map(entries) => entries
+            .iter()
+            .map(|entry| height(&entry.value))
+            .max()
+            .unwrap_or_default()
+            .saturating_add(1),
     }
 }
 
@@ -389,20 +497,21 @@ fn syntax(error: &ScanError, line: &str) -> Problem {
     use granit_parser::ErrorKind as Kind;
     let problem = Problem::new(format!("this is not YAML: {}", error.info()));
     match error.kind() {
-        Kind::TabNotAllowed | Kind::TabInBlockIndentation | Kind::TabInIndentation | Kind::TabInPlainScalar => {
-            problem.help(NO_TABS)
-        }
+        Kind::TabNotAllowed
+        | Kind::TabInBlockIndentation
+        | Kind::TabInIndentation
+        | Kind::TabInPlainScalar => problem.help(NO_TABS),
         Kind::DirectiveDisallowed => problem.help("remove the line that begins with `%`"),
         Kind::RecursionLimitExceeded => too_deep(),
-        Kind::UnknownAnchor => problem
-            .help("`*name` repeats the value marked `&name` before; a text that begins with `*` belongs in quotes"),
+        Kind::UnknownAnchor => problem.help(
+            "`*name` repeats the value marked `&name` before; a text that begins with `*` belongs in quotes",
+        ),
         _ if line.contains('\t') => problem.help(NO_TABS),
         _ if line.contains("${") => {
             problem.help("inside `{ }` and `[ ]` a value with `${…}` belongs in quotes: `\"${env:NAME}\"`")
         }
-        Kind::MappingValueNotAllowed | Kind::InvalidMappingValueWhitespace => {
-            problem.help("a value that holds `: ` belongs in quotes; keys of one mapping begin in the same column")
-        }
+        Kind::MappingValueNotAllowed | Kind::InvalidMappingValueWhitespace => problem
+            .help("a value that holds `: ` belongs in quotes; keys of one mapping begin in the same column"),
         _ => problem,
     }
 }
@@ -412,6 +521,8 @@ const NO_TABS: &str = "indent with spaces: YAML takes no tabs";
 fn line_around(text: &str, at: usize) -> Range<usize> {
     let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
     let start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-    let end = after.find('\n').map_or(text.len(), |newline| at.saturating_add(newline));
+    let end = after
+        .find('\n')
+        .map_or(text.len(), |newline| at.saturating_add(newline));
     start..end
 }

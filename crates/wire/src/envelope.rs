@@ -1,345 +1,341 @@
-//! The JSON-RPC envelope around every MCP message (JSON-RPC 2.0 §4–6, MCP basic/index §Messages): found in the
-//! text that the strict walk passed, kept as spans into it.
-
-use std::borrow::Cow;
+//! JSON-RPC messages: what makes a text one, and its parts. Not here: writing one (`compose`), changing one
+//! (`edit`), and what its method means.
 
 use bytes::Bytes;
 
 use crate::caps::Caps;
-use crate::edit::Edit;
-use crate::era::key;
 use crate::id::Id;
-use crate::json::Json;
-use crate::place::Place;
-use crate::raw::{Raw, Shape};
-use crate::reject::{Fault, Reject};
-use crate::strict::{Span, Twins, Walk, text};
-
-/// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Has a method and an id.
-    Request,
-    /// Has a method and no id.
-    Notification,
-    /// Has a result.
-    Response,
-    /// Has an error.
-    Error,
-}
-
-/// One strict message: its text, and where the parts of the envelope are in it.
-#[derive(Clone, Debug)]
-pub struct Message {
-    text: Bytes,
-    kind: Kind,
-    id: Option<Id>,
-    method: Option<Box<str>>,
-    spans: Spans,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Spans {
-    pub(crate) whole: Span,
-    pub(crate) id: Option<Span>,
-    pub(crate) params: Option<Span>,
-    pub(crate) result: Option<Span>,
-    pub(crate) error: Option<Span>,
-}
-
-/// What a text holds.
-#[derive(Clone, Debug)]
-pub enum Body {
-    /// One message.
-    Single(Message),
-    /// A batch; protocol version 2025-03-26 only.
-    Batch(Vec<Message>),
-}
+use crate::method::{MethodFacts, facts};
+use crate::place::Then;
+use crate::raw::{Raw, Shape, Span, in_words};
+use crate::reject::{Reason, Reject};
+use crate::rescue;
+use crate::strict::{self, Parts, Twins};
 
 /// Reads one message.
 ///
 /// # Errors
-/// The text is not strict JSON, or no JSON-RPC message; see [`Fault`].
+///
+/// When the text is not strict JSON within the caps, or no JSON-RPC 2.0 message as MCP has them.
 pub fn message(bytes: Bytes, caps: &Caps, twins: Twins) -> Result<Message, Reject> {
-    let text = match text(&bytes, caps) {
-        Ok(text) => text,
-        Err(fault) => return Err(Reject::new(fault)),
-    };
-    let span = match Walk::new(text, caps, twins).document(Place::Envelope) {
-        Ok(span) => span,
-        Err(fault) => return Err(Reject::new(fault).with_id(rescued_id(text, caps))),
-    };
-    let parts = envelope(text, span, caps)?;
-    Ok(parts.around(bytes))
+    read(&bytes, caps, twins).map_err(|reason| reject(reason, &bytes, caps))
 }
 
-/// Reads one message, or a batch of them.
+/// What a body may hold.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// One message.
+    Single(Message),
+    /// An array of messages. Only version 2025-03-26 has these: see [`crate::Version::batches`].
+    Batch(Vec<Message>),
+}
+
+/// Reads one message or a batch. Every message of a batch is as strictly read as a single one; one that is bad
+/// refuses the batch.
 ///
 /// # Errors
-/// As [`message`]; and an empty batch, or one of more messages than the cap.
+///
+/// As [`message`], and when the batch is empty or has too many messages.
 pub fn body(bytes: Bytes, caps: &Caps, twins: Twins) -> Result<Body, Reject> {
-    let first = bytes.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    if first != Some(&b'[') {
+    let start = crate::skip::blanks(&bytes, 0);
+    if bytes.get(start) != Some(&b'[') {
         return message(bytes, caps, twins).map(Body::Single);
     }
-    let text = text(&bytes, caps).map_err(Reject::new)?;
-    let span = Walk::new(text, caps, twins).document(Place::Free).map_err(Reject::new)?;
-    let whole = Raw::of(text, span.start, span.end);
-    let mut messages = Vec::new();
-    for item in whole.items() {
-        if messages.len() >= caps.batch {
-            return Err(Reject::new(Fault::BatchTooLarge { cap: caps.batch }));
-        }
-        // Walked again, this time as a message, so that the protocol's keys are known for what they are.
-        messages.push(message(bytes.slice(item.start()..item.end()), caps, twins)?);
-    }
-    if messages.is_empty() {
-        return Err(Reject::new(Fault::EmptyBatch));
-    }
-    Ok(Body::Batch(messages))
+    // No id: a refusal of the whole batch answers none of its messages.
+    batch(&bytes, caps, twins).map(Body::Batch).map_err(|reason| Reject::new(reason, None))
 }
 
-/// The parts of an envelope, still without its text.
-struct Parts {
-    kind: Kind,
-    id: Option<Id>,
-    method: Option<Box<str>>,
-    spans: Spans,
+/// A JSON-RPC message that was read strictly, or written by us. Cloning it copies no text.
+#[derive(Clone)]
+pub struct Message {
+    // INVARIANT: passes `message` under generous caps; the spans are those of its parts.
+    pub(crate) bytes: Bytes,
+    pub(crate) parts: Envelope,
 }
 
-impl Parts {
-    fn around(self, text: Bytes) -> Message {
-        Message { text, kind: self.kind, id: self.id, method: self.method, spans: self.spans }
-    }
+/// The parts of a message, as far as they are looked at often.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Envelope {
+    pub(crate) kind: Kind,
+    pub(crate) id: Option<Id>,
+    pub(crate) id_at: Option<Span>,
+    pub(crate) method: Option<Method>,
+    pub(crate) method_at: Option<Span>,
+    /// `params`, `result` or `error`, as the kind has it.
+    pub(crate) payload: Option<Span>,
+    pub(crate) meta: Option<Span>,
 }
 
-fn envelope(text: &str, whole: Span, caps: &Caps) -> Result<Parts, Reject> {
-    let object = Raw::of(text, whole.start, whole.end);
-    if object.shape() != Shape::Object {
-        return Err(Reject::new(Fault::NotAnObject));
-    }
-    let mut spans = Spans { whole, ..Spans::default() };
-    let (mut version, mut id_raw, mut method) = (None, None, None);
-    for (key, value) in object.members() {
-        let span = Some(Span { start: value.start(), end: value.end() });
-        match key.as_ref() {
-            "jsonrpc" => version = Some(value),
-            "id" => (id_raw, spans.id) = (Some(value), span),
-            "method" => method = Some(value),
-            "params" => spans.params = span,
-            "result" => spans.result = span,
-            "error" => spans.error = span,
-            _ => {}
-        }
-    }
-    let id = id_raw.and_then(Raw::id).filter(|id| !matches!(id, Id::Text(text) if text.len() > caps.id_bytes));
-    let fail = |fault: Fault| Err(Reject::new(fault).with_id(id.clone()));
-    if version.and_then(Raw::text).as_deref() != Some("2.0") {
-        return fail(Fault::WrongJsonRpcVersion);
-    }
-    let kind = match (method.is_some(), spans.result.is_some(), spans.error.is_some(), id_raw.is_some()) {
-        (true, false, false, true) => Kind::Request,
-        (true, false, false, false) => Kind::Notification,
-        (false, true, false, _) => Kind::Response,
-        (false, false, true, _) => Kind::Error,
-        _ => return fail(Fault::MixedEnvelope),
-    };
-    let null = id_raw.is_some_and(Raw::is_null);
-    match (kind, &id) {
-        // An error may be about a message whose id could not be read.
-        (Kind::Notification, _) | (Kind::Error, None) if id_raw.is_none() || (kind == Kind::Error && null) => {}
-        (Kind::Response, None) if id_raw.is_none() => return fail(Fault::MissingId),
-        (_, None) => return fail(Fault::WrongId { cap: caps.id_bytes }),
-        (_, Some(_)) => {}
-    }
-    let part = |span: Option<Span>| span.map(|span| Raw::of(text, span.start, span.end));
-    let method = match method.map(Raw::text) {
-        Some(Some(method)) if !method.is_empty() => Some(Box::from(method.as_ref())),
-        Some(_) => return fail(Fault::WrongMethod),
-        None => None,
-    };
-    if part(spans.params).is_some_and(|params| params.shape() != Shape::Object) {
-        return fail(Fault::ParamsNotObject);
-    }
-    if part(spans.error).is_some_and(|error| !good_error(error)) {
-        return fail(Fault::ErrorObjectWrong);
-    }
-    Ok(Parts { kind, id, method, spans })
+/// The method of a message: mostly one that needs no memory of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Method {
+    Known(&'static MethodFacts),
+    Other(Box<str>),
 }
 
-fn good_error(error: Raw<'_>) -> bool {
-    error.get("code").and_then(Raw::int).is_some() && error.get("message").and_then(Raw::text).is_some()
-}
-
-/// The id of a message that failed later in the walk, so that its refusal can be answered: only when the text is
-/// one object whose `id` is read without doubt, by a walk that is as strict but forgives keys and values deep
-/// inside.
-fn rescued_id(text: &str, caps: &Caps) -> Option<Id> {
-    let trimmed = text.trim_matches([' ', '\t', '\n', '\r']);
-    let head = trimmed.as_bytes();
-    if head.first() != Some(&b'{') || head.last() != Some(&b'}') {
-        return None;
-    }
-    let object = Raw::of(trimmed, 0, trimmed.len());
-    let mut ids = object.members().take(64).filter(|(key, _)| key.eq_ignore_ascii_case("id"));
-    let (_, first) = ids.next()?;
-    if ids.next().is_some() {
-        return None;
-    }
-    let alone = Walk::new(first.as_str(), caps, Twins::Anywhere).document(Place::Free).is_ok();
-    first.id().filter(|id| alone && !matches!(id, Id::Text(text) if text.len() > caps.id_bytes))
+/// What a message is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A method with an id.
+    Request,
+    /// A method without an id.
+    Notification,
+    /// A result.
+    Response,
+    /// An error.
+    Error,
 }
 
 impl Message {
-    fn str(&self) -> &str {
-        // INVARIANT: the text has passed the strict walk, or was written by us: it is UTF-8.
-        std::str::from_utf8(&self.text).unwrap_or_default()
-    }
-
-    fn part(&self, span: Option<Span>) -> Option<Raw<'_>> {
-        span.map(|span| Raw::of(self.str(), span.start, span.end))
-    }
-
     /// What it is.
     #[must_use]
     pub fn kind(&self) -> Kind {
-        self.kind
+        self.parts.kind
     }
 
-    /// Its id; none for notifications, and for errors about what could not be read.
+    /// The id. Notifications have none; errors may have none.
     #[must_use]
     pub fn id(&self) -> Option<&Id> {
-        self.id.as_ref()
+        self.parts.id.as_ref()
     }
 
-    /// Its method, unescaped; none for responses.
+    /// The method of a request or notification.
     #[must_use]
     pub fn method(&self) -> Option<&str> {
-        self.method.as_deref()
+        self.parts.method.as_ref().map(|method| match method {
+            Method::Known(facts) => facts.name,
+            Method::Other(name) => name,
+        })
     }
 
-    /// Its params.
+    /// What the specification says about the method, if it knows it.
+    #[must_use]
+    pub fn facts(&self) -> Option<&'static MethodFacts> {
+        match self.parts.method {
+            Some(Method::Known(facts)) => Some(facts),
+            _ => None,
+        }
+    }
+
+    /// The parameters: always an object.
     #[must_use]
     pub fn params(&self) -> Option<Raw<'_>> {
-        self.part(self.spans.params)
+        matches!(self.parts.kind, Kind::Request | Kind::Notification).then(|| self.payload()).flatten()
     }
 
-    /// Its result.
+    /// The result, of any shape.
     #[must_use]
     pub fn result(&self) -> Option<Raw<'_>> {
-        self.part(self.spans.result)
+        (self.parts.kind == Kind::Response).then(|| self.payload()).flatten()
     }
 
-    /// Its error object.
+    /// The error object.
     #[must_use]
     pub fn error(&self) -> Option<Raw<'_>> {
-        self.part(self.spans.error)
+        (self.parts.kind == Kind::Error).then(|| self.payload()).flatten()
     }
 
-    /// `_meta` of the params or of the result, where it is an object.
+    /// `params._meta` or `result._meta`.
     #[must_use]
     pub fn meta(&self) -> Option<Raw<'_>> {
-        let holder = self.params().or_else(|| self.result())?;
-        holder.get("_meta").filter(|meta| meta.shape() == Shape::Object)
-    }
-
-    /// The protocol version that the message itself names (MCP 2026-07-28 basic/index §_meta).
-    #[must_use]
-    pub fn modern_version(&self) -> Option<Cow<'_, str>> {
-        self.params()?.get("_meta")?.get(key::PROTOCOL_VERSION)?.text()
+        self.parts.meta.map(|span| self.at(span))
     }
 
     /// The whole message.
     #[must_use]
     pub fn raw(&self) -> Raw<'_> {
-        Raw::of(self.str(), self.spans.whole.start, self.spans.whole.end)
+        Raw::of(&self.bytes)
     }
 
-    /// Its text.
+    /// The text of the whole message, without blanks around it.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.text
+        &self.bytes
     }
 
-    /// Length of its text in bytes.
+    /// The text as one line, for stdio, where a newline ends a message (basic/transports/stdio).
+    ///
+    /// Newlines occur between tokens only, where any blank is as good.
+    #[must_use]
+    pub fn line(&self) -> Bytes {
+        if memchr::memchr2(b'\n', b'\r', &self.bytes).is_none() {
+            return self.bytes.clone();
+        }
+        self.bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
+    }
+
+    /// How many bytes the text has.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "a message is never empty")]
     pub fn len(&self) -> usize {
-        self.text.len()
+        self.bytes.len()
     }
 
-    pub(crate) fn id_span(&self) -> Option<Span> {
-        self.spans.id
+    pub(crate) fn at(&self, span: Span) -> Raw<'_> {
+        Raw::of(span.of(&self.bytes))
     }
 
-    /// A request of ours.
-    #[must_use]
-    pub fn request(id: &Id, method: &str, params: Option<Json>) -> Self {
-        let params = params.map(|params| format!(",\"params\":{}", params.as_str())).unwrap_or_default();
-        let method = Json::text(method);
-        Self::ours(format!(
-            "{{\"jsonrpc\":\"2.0\",\"id\":{},\"method\":{}{params}}}",
-            id.to_json().as_str(),
-            method.as_str()
-        ))
+    fn payload(&self) -> Option<Raw<'_>> {
+        self.parts.payload.map(|span| self.at(span))
     }
+}
 
-    /// A notification of ours.
-    #[must_use]
-    pub fn notification(method: &str, params: Option<Json>) -> Self {
-        let params = params.map(|params| format!(",\"params\":{}", params.as_str())).unwrap_or_default();
-        Self::ours(format!("{{\"jsonrpc\":\"2.0\",\"method\":{}{params}}}", Json::text(method).as_str()))
+/// Shows what it is, not what it says: contents do not get into logs by accident.
+impl std::fmt::Debug for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Message")
+            .field("kind", &self.kind())
+            .field("id", &self.id())
+            .field("method", &self.method())
+            .field("bytes", &self.len())
+            .finish()
     }
+}
 
-    /// A result of ours.
-    #[must_use]
-    pub fn response(id: &Id, result: Json) -> Self {
-        Self::ours(format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"result\":{}}}", id.to_json().as_str(), result.as_str()))
+impl Method {
+    pub(crate) fn named(name: &str) -> Self {
+        facts(name).map_or_else(|| Self::Other(name.into()), Self::Known)
     }
+}
 
-    /// An error of ours; about nothing that could be read, when there is no id.
-    #[must_use]
-    pub fn error_response(id: Option<&Id>, code: i64, message: &str, data: Option<Json>) -> Self {
-        let id = id.map(|id| format!("\"id\":{},", id.to_json().as_str())).unwrap_or_default();
-        let data = data.map(|data| format!(",\"data\":{}", data.as_str())).unwrap_or_default();
-        let message = Json::text(message);
-        Self::ours(format!(
-            "{{\"jsonrpc\":\"2.0\",{id}\"error\":{{\"code\":{code},\"message\":{}{data}}}}}",
-            message.as_str()
-        ))
+fn read(bytes: &Bytes, caps: &Caps, twins: Twins) -> Result<Message, Reason> {
+    let walked = strict::walk(strict::open(bytes, caps)?, Then::MESSAGE, caps, twins)?;
+    let root = walked.root;
+    let raw = Raw::of(root.of(bytes));
+    if raw.shape() != Shape::Object {
+        return Err(Reason::NotAnObject { found: in_words(raw) });
     }
+    let parts = walked.parts.relative_to(root.start);
+    let bytes = bytes.slice(root.start..root.end);
+    let envelope = Envelope::check(&bytes, parts, caps)?;
+    match walked.lookalike {
+        Some(reason) if !matches!(envelope.method, Some(Method::Other(_))) => Err(reason),
+        _ => Ok(Message { bytes, parts: envelope }),
+    }
+}
 
-    /// The same message under another id; nothing else changes by a byte.
-    #[must_use]
-    pub fn with_id(&self, id: &Id) -> Self {
-        if self.id.as_ref() == Some(id) {
-            return self.clone();
+fn reject(reason: Reason, bytes: &[u8], caps: &Caps) -> Reject {
+    let id = match reason {
+        Reason::TooLarge { .. } | Reason::ByteOrderMark | Reason::InvalidUtf8 { .. } | Reason::Empty => None,
+        _ => rescue::id(bytes, caps),
+    };
+    Reject::new(reason, id)
+}
+
+fn batch(bytes: &Bytes, caps: &Caps, twins: Twins) -> Result<Vec<Message>, Reason> {
+    // The array itself is one level more than its messages have.
+    let outer = Caps { depth: caps.depth.saturating_add(1), ..caps.clone() };
+    let walked = strict::walk(strict::open(bytes, &outer)?, Then::BATCH, &outer, twins)?;
+    let items = || Raw::of(walked.root.of(bytes)).items();
+    let limit = caps.batch;
+    match items().take(limit.saturating_add(1)).count() {
+        0 => return Err(Reason::EmptyBatch),
+        count if count > limit => return Err(Reason::BatchTooLarge { limit }),
+        _ => {}
+    }
+    items().map(|item| read(&bytes.slice_ref(item.as_bytes()), caps, twins)).collect()
+}
+
+impl Envelope {
+    /// Whether the parts make one of the four messages (MCP 2026-07-28 basic §Messages).
+    pub(crate) fn check(bytes: &[u8], parts: Parts, caps: &Caps) -> Result<Self, Reason> {
+        let at = |span: Option<Span>| span.map(|span| Raw::of(span.of(bytes)));
+        let version = at(parts.jsonrpc).and_then(Raw::text);
+        if version.as_deref() != Some("2.0") {
+            return Err(Reason::WrongJsonRpcVersion);
         }
-        let mut edit = self.edit();
-        edit.set_id(id);
-        edit.finish()
+        let id = at(parts.id);
+        let (kind, payload) = match (parts.method, parts.result, parts.error) {
+            (Some(_), None, None) => {
+                let kind = if id.is_some() { Kind::Request } else { Kind::Notification };
+                (kind, parts.params)
+            }
+            (None, Some(result), None) => (Kind::Response, Some(result)),
+            (None, None, Some(error)) => (Kind::Error, Some(error)),
+            (Some(_), ..) => return mixed("`method` together with `result` or `error`"),
+            (None, Some(_), Some(_)) => return mixed("both `result` and `error`"),
+            (None, None, None) => return mixed("neither `method` nor `result` nor `error`"),
+        };
+        let method = at(parts.method).map(check_method).transpose()?;
+        match kind {
+            Kind::Request | Kind::Notification => check_params(at(payload))?,
+            Kind::Response | Kind::Error if parts.params.is_some() => {
+                return mixed("`params` together with `result` or `error`");
+            }
+            Kind::Error => check_error(at(payload))?,
+            Kind::Response if id.is_none() => return Err(Reason::MissingId),
+            Kind::Response => {}
+        }
+        Ok(Self {
+            kind,
+            id: check_id(id, kind, caps)?,
+            id_at: parts.id,
+            method,
+            method_at: parts.method,
+            payload,
+            // An error object has none that the specification knows.
+            meta: parts.meta.filter(|_| kind != Kind::Error),
+        })
     }
+}
 
-    /// Begins a rewrite.
-    #[must_use]
-    pub fn edit(&self) -> Edit<'_> {
-        Edit::new(self)
+fn mixed<T>(found: &'static str) -> Result<T, Reason> {
+    Err(Reason::MixedEnvelope { found })
+}
+
+fn check_method(raw: Raw<'_>) -> Result<Method, Reason> {
+    match raw.text() {
+        Some(name) if name.is_empty() => Err(Reason::WrongMethod { found: "empty" }),
+        Some(name) => Ok(Method::named(&name)),
+        None => Err(Reason::WrongMethod { found: in_words(raw) }),
     }
+}
 
-    /// A text that we wrote, or spliced out of checked parts. The walk is not made again; its parts are found.
-    pub(crate) fn ours(text: String) -> Self {
-        let whole = Span { start: 0, end: text.len() };
-        let unbounded = Caps { id_bytes: usize::MAX, ..Caps::default() };
-        match envelope(&text, whole, &unbounded) {
-            Ok(parts) => parts.around(text.into()),
-            // INVARIANT: not reached; a rewrite keeps the envelope. Should it ever be, the peer gets an error.
-            Err(_) => Self {
-                text: Bytes::from_static(b"{\"jsonrpc\":\"2.0\",\"error\":{\"code\":-32603,\"message\":\"internal\"}}"),
-                kind: Kind::Error,
-                id: None,
-                method: None,
-                spans: Spans { whole: Span { start: 0, end: 63 }, error: Some(Span { start: 25, end: 62 }), ..Spans::default() },
-            },
+fn check_params(params: Option<Raw<'_>>) -> Result<(), Reason> {
+    match params {
+        Some(params) if params.shape() != Shape::Object => {
+            Err(Reason::ParamsNotObject { found: in_words(params) })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_error(error: Option<Raw<'_>>) -> Result<(), Reason> {
+    let part = |key| error.and_then(|error| error.get(key));
+    if part("code").and_then(Raw::int).is_none() {
+        return Err(Reason::ErrorObjectWrong { member: "code", expected: "an integer" });
+    }
+    if !part("message").is_some_and(|message| message.shape() == Shape::Text) {
+        return Err(Reason::ErrorObjectWrong { member: "message", expected: "a string" });
+    }
+    Ok(())
+}
+
+fn check_id(raw: Option<Raw<'_>>, kind: Kind, caps: &Caps) -> Result<Option<Id>, Reason> {
+    let Some(raw) = raw else { return Ok(None) };
+    // JSON-RPC 2.0 §5: an error that belongs to no request has a null id.
+    if raw.is_null() && kind == Kind::Error {
+        return Ok(None);
+    }
+    let Some(id) = raw.id() else { return Err(Reason::WrongId { found: in_words(raw) }) };
+    if !rescue::fits(&id, caps) {
+        return Err(Reason::IdTooLong { limit: caps.id_bytes });
+    }
+    Ok(Some(id))
+}
+
+impl Parts {
+    /// The same parts of the text that starts at `start`.
+    fn relative_to(self, start: usize) -> Self {
+        let moved = |span: Option<Span>| span.map(|span| Span { start: span.start - start, end: span.end - start });
+        Self {
+            jsonrpc: moved(self.jsonrpc),
+            id: moved(self.id),
+            method: moved(self.method),
+            params: moved(self.params),
+            result: moved(self.result),
+            error: moved(self.error),
+            meta: moved(self.meta),
         }
     }
 }

@@ -1,99 +1,145 @@
-//! The methods that the protocol knows: who sends them, in which era they exist, and what they name. Others are
-//! extensions and pass as policy says.
+//! The methods that the specification knows, in all its versions and its tasks extension. Not here: who may
+//! call them.
 
-/// Who sends a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Party {
-    /// Clients.
-    Client,
-    /// Servers.
-    Server,
-    /// Both.
-    Both,
-}
-
-/// What a method names in its params.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Named {
-    /// `name`, a tool.
-    Tool,
-    /// `name`, a prompt.
-    Prompt,
-    /// `uri`, a resource.
-    Resource,
-    /// `taskId`, a task.
-    Task,
-    /// `ref`, a prompt or a resource template.
-    Completion,
-}
-
-/// What is known of one method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the specification says about a method.
+#[derive(Debug, PartialEq, Eq)]
 pub struct MethodFacts {
-    /// Its name.
+    /// The method.
     pub name: &'static str,
     /// Who sends it.
     pub by: Party,
-    /// True when it has no answer.
+    /// Whether it is a notification, not a request.
     pub notification: bool,
-    /// It exists in versions up to 2025-11-25.
+    /// Whether it exists in the versions with `initialize` (2024-11-05 to 2025-11-25).
     pub legacy: bool,
-    /// It exists since 2026-07-28.
+    /// Whether it exists in the stateless version (2026-07-28) as a message of its own. Requests of servers do
+    /// not: there they travel within results (basic/patterns/mrtr).
     pub modern: bool,
-    /// What it names.
+    /// What its parameters name.
     pub names: Option<Named>,
 }
 
-const fn request(name: &'static str, by: Party, legacy: bool, modern: bool, names: Option<Named>) -> MethodFacts {
-    MethodFacts { name, by, notification: false, legacy, modern, names }
+/// Who sends a method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Party {
+    /// The client only.
+    Client,
+    /// The server only.
+    Server,
+    /// Either.
+    Both,
 }
 
-const fn note(name: &'static str, by: Party, legacy: bool, modern: bool) -> MethodFacts {
-    MethodFacts { name, by, notification: true, legacy, modern, names: None }
+/// What the parameters of a method name, and in which of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A tool, in `params.name`.
+    Tool,
+    /// A prompt, in `params.name`.
+    Prompt,
+    /// A resource, in `params.uri`.
+    Resource,
+    /// A task, in `params.taskId`.
+    Task,
+    /// A prompt or a resource template, in `params.ref`.
+    Completion,
 }
 
-/// All methods of all versions, with the tasks extension (SEP-2663).
-pub const METHODS: &[MethodFacts] = &[
-    request("tools/call", Party::Client, true, true, Some(Named::Tool)),
-    request("tools/list", Party::Client, true, true, None),
-    request("resources/read", Party::Client, true, true, Some(Named::Resource)),
-    request("resources/list", Party::Client, true, true, None),
-    request("resources/templates/list", Party::Client, true, true, None),
-    request("resources/subscribe", Party::Client, true, false, Some(Named::Resource)),
-    request("resources/unsubscribe", Party::Client, true, false, Some(Named::Resource)),
-    request("prompts/get", Party::Client, true, true, Some(Named::Prompt)),
-    request("prompts/list", Party::Client, true, true, None),
-    request("completion/complete", Party::Client, true, true, Some(Named::Completion)),
-    request("logging/setLevel", Party::Client, true, false, None),
-    request("initialize", Party::Client, true, false, None),
-    request("ping", Party::Both, true, false, None),
-    request("server/discover", Party::Client, false, true, None),
-    request("subscriptions/listen", Party::Client, false, true, None),
-    request("tasks/get", Party::Both, true, true, Some(Named::Task)),
-    request("tasks/cancel", Party::Both, true, true, Some(Named::Task)),
-    request("tasks/result", Party::Both, true, false, Some(Named::Task)),
-    request("tasks/list", Party::Both, true, false, None),
-    request("tasks/update", Party::Client, false, true, Some(Named::Task)),
-    request("sampling/createMessage", Party::Server, true, true, None),
-    request("elicitation/create", Party::Server, true, true, None),
-    request("roots/list", Party::Server, true, true, None),
-    note("notifications/initialized", Party::Client, true, false),
-    note("notifications/cancelled", Party::Both, true, true),
-    note("notifications/progress", Party::Both, true, true),
-    note("notifications/message", Party::Server, true, true),
-    note("notifications/roots/list_changed", Party::Client, true, false),
-    note("notifications/tools/list_changed", Party::Server, true, true),
-    note("notifications/prompts/list_changed", Party::Server, true, true),
-    note("notifications/resources/list_changed", Party::Server, true, true),
-    note("notifications/resources/updated", Party::Server, true, true),
-    note("notifications/subscriptions/acknowledged", Party::Server, false, true),
-    note("notifications/tasks/status", Party::Both, true, false),
-    note("notifications/tasks", Party::Server, false, true),
-    note("notifications/elicitation/complete", Party::Server, true, true),
-];
-
-/// What is known of a method; `None` for extensions.
+/// What the specification says about the method; `None` when it is an extension's, or nobody's.
 #[must_use]
 pub fn facts(method: &str) -> Option<&'static MethodFacts> {
     METHODS.iter().find(|facts| facts.name == method)
+}
+
+const fn request(name: &'static str, by: Party, eras: Eras, names: Option<Named>) -> MethodFacts {
+    MethodFacts { name, by, notification: false, legacy: eras.legacy(), modern: eras.modern(), names }
+}
+
+const fn notification(name: &'static str, by: Party, eras: Eras, names: Option<Named>) -> MethodFacts {
+    MethodFacts { name, by, notification: true, legacy: eras.legacy(), modern: eras.modern(), names }
+}
+
+#[derive(Clone, Copy)]
+enum Eras {
+    Both,
+    Legacy,
+    Modern,
+}
+
+impl Eras {
+    const fn legacy(self) -> bool {
+        matches!(self, Self::Both | Self::Legacy)
+    }
+
+    const fn modern(self) -> bool {
+        matches!(self, Self::Both | Self::Modern)
+    }
+}
+
+use Eras::{Legacy, Modern};
+use Party::{Client, Server};
+
+// The frequent ones first.
+static METHODS: &[MethodFacts] = &[
+    request("tools/call", Client, Eras::Both, Some(Named::Tool)),
+    request("tools/list", Client, Eras::Both, None),
+    request("resources/read", Client, Eras::Both, Some(Named::Resource)),
+    request("prompts/get", Client, Eras::Both, Some(Named::Prompt)),
+    request("resources/list", Client, Eras::Both, None),
+    request("resources/templates/list", Client, Eras::Both, None),
+    request("prompts/list", Client, Eras::Both, None),
+    request("completion/complete", Client, Eras::Both, Some(Named::Completion)),
+    notification("notifications/progress", Party::Both, Eras::Both, None),
+    notification("notifications/cancelled", Party::Both, Eras::Both, None),
+    notification("notifications/message", Server, Eras::Both, None),
+    notification("notifications/tools/list_changed", Server, Eras::Both, None),
+    notification("notifications/resources/list_changed", Server, Eras::Both, None),
+    notification("notifications/resources/updated", Server, Eras::Both, Some(Named::Resource)),
+    notification("notifications/prompts/list_changed", Server, Eras::Both, None),
+    // 2026-07-28.
+    request("server/discover", Client, Modern, None),
+    request("subscriptions/listen", Client, Modern, None),
+    notification("notifications/subscriptions/acknowledged", Server, Modern, None),
+    // 2024-11-05 to 2025-11-25.
+    request("initialize", Client, Legacy, None),
+    notification("notifications/initialized", Client, Legacy, None),
+    request("ping", Party::Both, Legacy, None),
+    request("logging/setLevel", Client, Legacy, None),
+    request("resources/subscribe", Client, Legacy, Some(Named::Resource)),
+    request("resources/unsubscribe", Client, Legacy, Some(Named::Resource)),
+    request("sampling/createMessage", Server, Legacy, None),
+    request("elicitation/create", Server, Legacy, None),
+    request("roots/list", Server, Legacy, None),
+    notification("notifications/roots/list_changed", Client, Legacy, None),
+    notification("notifications/elicitation/complete", Server, Legacy, None),
+    // Tasks: built in and both ways in 2025-11-25, an extension of servers in 2026-07-28 (SEP-2663).
+    request("tasks/get", Party::Both, Eras::Both, Some(Named::Task)),
+    request("tasks/cancel", Party::Both, Eras::Both, Some(Named::Task)),
+    request("tasks/update", Client, Modern, Some(Named::Task)),
+    request("tasks/result", Party::Both, Legacy, Some(Named::Task)),
+    request("tasks/list", Party::Both, Legacy, None),
+    notification("notifications/tasks/status", Party::Both, Legacy, Some(Named::Task)),
+    notification("notifications/tasks", Server, Modern, Some(Named::Task)),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_method_is_there_once_and_in_some_era() {
+        for (index, one) in METHODS.iter().enumerate() {
+            assert!(one.legacy || one.modern, "{}", one.name);
+            assert_eq!(one.notification, one.name.starts_with("notifications/"), "{}", one.name);
+            assert!(METHODS[index + 1..].iter().all(|other| other.name != one.name), "{}", one.name);
+            assert_eq!(facts(one.name), Some(one));
+        }
+    }
+
+    #[test]
+    fn an_unknown_method_has_no_facts() {
+        for unknown in ["", "tools", "tools/call ", "Tools/call", "tools/call\0", "x/y"] {
+            assert_eq!(facts(unknown), None, "{unknown}");
+        }
+    }
 }

@@ -5,6 +5,7 @@ use crate::fold::fold;
 use crate::id::Id;
 use crate::raw::Raw;
 use crate::skip::{Inside, blanks};
+use crate::text::is_whole;
 
 /// The id, if the text has the outline of one object with exactly one key that anybody could take for `id`.
 ///
@@ -17,7 +18,8 @@ pub(crate) fn id(bytes: &[u8], caps: &Caps) -> Option<Id> {
     let mut inside = Inside::new(bytes, start);
     let mut found = None;
     while let Some(member) = inside.member() {
-        let key = Raw::of(member.key.of(bytes)).text()?;
+        let key = member.key.of(bytes);
+        let key = is_whole(key).then(|| Raw::of(key).text()).flatten()?;
         if key == "id" && found.is_none() {
             found = Some(member.value);
         } else if fold(&key) == "id" {
@@ -28,7 +30,7 @@ pub(crate) fn id(bytes: &[u8], caps: &Caps) -> Option<Id> {
         return None;
     }
     let raw = Raw::of(found?.of(bytes));
-    crate::text::is_whole(raw.as_bytes()).then(|| raw.id()).flatten().filter(|id| fits(id, caps))
+    is_whole(raw.as_bytes()).then(|| raw.id()).flatten().filter(|id| fits(id, caps))
 }
 
 /// Whether the id is within its cap.

@@ -10,17 +10,28 @@ use crate::diagnose::Problem;
 use crate::file;
 use crate::hidden::Hidden;
 use crate::quantity::Named;
-use crate::settings::{CommandLine, HttpKind, HttpServer, Protocol, Restart, Server, ServerTimeouts, Transport};
+use crate::settings::{
+    CommandLine, HttpKind, HttpServer, Protocol, Restart, Server, ServerTimeouts, Transport,
+};
 use crate::{bounds, defaults, hint};
 
 impl Lower<'_> {
     pub(super) fn servers(&mut self, written: file::Servers) -> Vec<Server> {
-        if written.0.is_empty() && !self.tree.at(&["servers"]).is_some_and(crate::yaml::Node::is_spoiled) {
+        if written.0.is_empty()
+            && !self
+                .tree
+                .at(&["servers"])
+                .is_some_and(crate::yaml::Node::is_spoiled)
+        {
             let problem = Problem::new("there are no servers");
             let problem = hint::missing("servers").into_iter().fold(problem, Problem::help);
             self.say_of_key(&["servers"], problem);
         }
-        written.0.into_iter().filter_map(|(name, server)| self.server(name, server)).collect()
+        written
+            .0
+            .into_iter()
+            .filter_map(|(name, server)| self.server(name, server))
+            .collect()
     }
 
     fn server(&mut self, name: String, written: file::Server) -> Option<Server> {
@@ -29,8 +40,15 @@ impl Lower<'_> {
         }
         let rules = ServerRules {
             name: name.clone(),
-            allow: written.allow.as_ref().map(|lists| self.lists(&name, "allow", lists)),
-            refuse: written.refuse.as_ref().map(|lists| self.lists(&name, "refuse", lists)).unwrap_or_default(),
+            allow: written
+                .allow
+                .as_ref()
+                .map(|lists| self.lists(&name, "allow", lists)),
+            refuse: written
+                .refuse
+                .as_ref()
+                .map(|lists| self.lists(&name, "refuse", lists))
+                .unwrap_or_default(),
         };
         let timeouts = self.server_timeouts(&name, written.timeouts.as_ref());
         let restart = self.restart(&name, written.restart.as_ref());
@@ -40,7 +58,14 @@ impl Lower<'_> {
             Some(file::Protocol::Modern) => Protocol::Modern,
         };
         let transport = self.transport(&name, written)?;
-        Some(Server { name, transport, rules, protocol, timeouts, restart })
+        Some(Server {
+            name,
+            transport,
+            rules,
+            protocol,
+            timeouts,
+            restart,
+        })
     }
 
     fn transport(&mut self, name: &str, written: file::Server) -> Option<Transport> {
@@ -93,7 +118,10 @@ impl Lower<'_> {
         match argv.split_first() {
             // An item with a problem of its own was left out.
             None if self.tree.at(&way).is_some_and(crate::yaml::Node::is_spoiled) => {}
-            None => self.say(&way, Problem::new("`command` is empty").help("write `[PROGRAM, ARGUMENT, …]`")),
+            None => self.say(
+                &way,
+                Problem::new("`command` is empty").help("write `[PROGRAM, ARGUMENT, …]`"),
+            ),
             Some((program, arguments)) => {
                 if let Err(unfit) = check::program(program, arguments.is_empty()) {
                     self.unfit(&["servers", name, "command", "0"], unfit);
@@ -105,7 +133,11 @@ impl Lower<'_> {
             argv,
             environment: self.environment(name, written.environment),
             directory: written.directory.map(|text| {
-                self.path(&["servers", name, "directory"], Some(text), std::path::PathBuf::new())
+                self.path(
+                    &["servers", name, "directory"],
+                    Some(text),
+                    std::path::PathBuf::new(),
+                )
             }),
         }
     }
@@ -126,33 +158,33 @@ impl Lower<'_> {
     }
 
     fn http(&mut self, name: &str, written: file::Server) -> Option<HttpServer> {
-        let useless =
-            [("environment", written.environment.is_some()), ("directory", written.directory.is_some())];
+        let useless = [
+            ("environment", written.environment.is_some()),
+            ("directory", written.directory.is_some()),
+        ];
         self.refuse_idle(name, useless, "command");
-        let accepts = written.plain_http == Some(file::PlainHttp::Accept);
-        let way = ["servers", name, "url"];
-        let url = match check::url(&written.url.unwrap_or_default()) {
-            Ok((_, Reach::InTheClear)) if !accepts => {
-                self.unfit(&way, check::in_the_clear());
-                return None;
-            }
-            Ok((_, Reach::Encrypted | Reach::ThisMachine)) if accepts => {
-                let problem = Problem::new("`plain_http` has nothing to accept: `url` is safe as it is");
-                self.say_of_key(&["servers", name, "plain_http"], problem.help("remove it"));
-                return None;
-            }
-            Ok((url, _)) => url,
-            Err(unfit) => {
-                self.unfit(&way, unfit);
-                return None;
-            }
-        };
+        let headers = self.headers(name, written.headers);
+        let url = self.url(name, &written.url.unwrap_or_default(), written.plain_http)?;
         let kind = match written.transport {
             None | Some(file::HttpKind::Auto) => HttpKind::Auto,
             Some(file::HttpKind::Http) => HttpKind::Http,
             Some(file::HttpKind::Sse) => HttpKind::Sse,
         };
-        Some(HttpServer { url, headers: self.headers(name, written.headers), kind })
+        Some(HttpServer { url, headers, kind })
+    }
+
+    fn url(&mut self, name: &str, text: &str, plain_http: Option<file::PlainHttp>) -> Option<String> {
+        let way = ["servers", name, "url"];
+        match (check::url(text), plain_http) {
+            (Ok((_, Reach::InTheClear)), None) => self.unfit(&way, check::in_the_clear()),
+            (Ok((_, Reach::Encrypted | Reach::ThisMachine)), Some(file::PlainHttp::Accept)) => {
+                let problem = Problem::new("`plain_http` has nothing to accept: `url` is safe as it is");
+                self.say_of_key(&["servers", name, "plain_http"], problem.help("remove it"));
+            }
+            (Ok((url, _)), _) => return Some(url),
+            (Err(unfit), _) => self.unfit(&way, unfit),
+        }
+        None
     }
 
     fn headers(&mut self, name: &str, written: Option<Named<String>>) -> BTreeMap<String, Hidden> {
@@ -185,19 +217,32 @@ impl Lower<'_> {
     fn lists(&mut self, name: &str, list: &str, written: &file::Lists) -> Lists {
         let mut patterns = |key: &str, patterns: &Option<Vec<String>>| {
             let way = ["servers", name, list, key];
-            if patterns.as_ref().is_some_and(|patterns| patterns.len() > bounds::PATTERNS) {
+            if patterns
+                .as_ref()
+                .is_some_and(|patterns| patterns.len() > bounds::PATTERNS)
+            {
                 let most = bounds::PATTERNS;
                 let problem = Problem::new(format!("a list has at most {most} names"));
-                self.say_of_key(&way, problem.help("say more with fewer: `*` stands for any run of characters"));
+                self.say_of_key(
+                    &way,
+                    problem.help("say more with fewer: `*` stands for any run of characters"),
+                );
             }
-            self.each(&way, patterns.clone(), |text| check::pattern(text).map(|()| text.to_owned()))
+            self.each(&way, patterns.clone(), |text| {
+                check::pattern(text).map(|()| text.to_owned())
+            })
         };
         Lists {
             tools: patterns("tools", &written.tools),
             resources: patterns("resources", &written.resources),
             prompts: patterns("prompts", &written.prompts),
             methods: patterns("methods", &written.methods),
-            asks: written.asks.iter().flatten().map(|ask| ask_name(*ask).to_owned()).collect(),
+            asks: written
+                .asks
+                .iter()
+                .flatten()
+                .map(|ask| ask_name(*ask).to_owned())
+                .collect(),
         }
     }
 
@@ -208,7 +253,9 @@ impl Lower<'_> {
         };
         let mut read = |key: &str, pause: &Option<_>, default, bounds: &std::ops::RangeInclusive<_>| {
             let way = ["servers", name, "timeouts", key];
-            self.or(&way, pause.as_ref(), default, |pause| check::pause(pause, bounds.clone()))
+            self.or(&way, pause.as_ref(), default, |pause| {
+                check::pause(pause, bounds.clone())
+            })
         };
         ServerTimeouts {
             start: read("start", &written.start, default.start, &bounds::WAIT),
@@ -245,6 +292,8 @@ fn ask_name(ask: file::Ask) -> &'static str {
 fn no_cage() -> Problem {
     Problem::new("this version cannot cage a server yet, so it does not start one that asks for a cage")
         .label("cannot be enforced")
-        .help("remove the block to run the server without a cage: `mantlet status` then shows that it has none")
+        .help(
+            "remove the block to run the server without a cage: `mantlet status` then shows that it has none",
+        )
         .help("or run the server in a container or as another user, and keep the gateway in front")
 }
