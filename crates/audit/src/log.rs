@@ -81,7 +81,6 @@ pub struct Log {
 #[derive(Debug)]
 struct State {
     file: File,
-    path: PathBuf,
     length: u64,
     /// Bytes after `length` may be half a line that failed.
     dirty: bool,
@@ -213,7 +212,7 @@ impl State {
 fn begin(directory: &Path, seq: u64, prev: String) -> std::io::Result<State> {
     let path = directory.join(format!("{seq:020}.jsonl"));
     let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?;
-    Ok(State { file, path, length: 0, dirty: false, next: seq, prev, durable: seq, syncing: false, failed_sync: None })
+    Ok(State { file, length: 0, dirty: false, next: seq, prev, durable: seq, syncing: false, failed_sync: None })
 }
 
 /// Takes up the last segment where it ended. A last line without its newline is what a loss of power leaves: it
@@ -247,7 +246,7 @@ fn resume(path: &Path) -> Result<(State, Option<PathBuf>), OpenError> {
     file.seek(SeekFrom::End(0)).map_err(io)?;
     let length = u64::try_from(whole).unwrap_or(u64::MAX);
     let state =
-        State { file, path: path.to_owned(), length, dirty: false, next, prev, durable: next, syncing: false, failed_sync: None };
+        State { file, length, dirty: false, next, prev, durable: next, syncing: false, failed_sync: None };
     Ok((state, aside))
 }
 

@@ -1,16 +1,19 @@
 //! What a single value must be, and the value made of it. Nothing here knows the rest of the file.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod listen;
+mod remote;
+
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-
-use http::{HeaderName, HeaderValue, Uri};
 
 use crate::bounds;
 use crate::diagnose::{Problem, quoted};
 use crate::quantity::{NotOne, Pause, Size, Whole};
 use crate::reference::{Lookup, is_name};
+
+pub(crate) use listen::{address, host, origin};
+pub(crate) use remote::{Reach, header_name, header_value, in_the_clear, url};
 
 /// Why a value does not do. It never holds the value, which may have come from a reference.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,117 +96,6 @@ pub(crate) fn near_server_name(text: &str) -> Option<String> {
     (!name.is_empty()).then_some(name)
 }
 
-/// The address of the listener.
-pub(crate) fn address(text: &str) -> Result<SocketAddr, Unfit> {
-    let help = "write an IP address and a port, such as `127.0.0.1:8300` or `[::1]:8300`";
-    let wrong = || {
-        Unfit::new("is no address to listen on")
-            .help(help)
-            .meant(near_address(text))
-    };
-    let address: SocketAddr = text.parse().map_err(|_| wrong())?;
-    if !address.ip().is_loopback() {
-        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), address.port());
-        return Err(Unfit::new("can be reached from other machines")
-            .meant(Some(local.to_string()))
-            .help("this version has no TLS, and tokens do not travel in the clear: listen on this machine only, and put a proxy with TLS in front"));
-    }
-    Ok(address)
-}
-
-fn near_address(text: &str) -> Option<String> {
-    let port = crate::defaults::PORT;
-    if let Ok(ip) = text.parse::<IpAddr>() {
-        return Some(SocketAddr::new(ip, port).to_string());
-    }
-    let (host, port) = match text.rsplit_once(':') {
-        Some((host, port)) => (host, port.parse::<u16>().ok()?),
-        None => (text, text.parse().unwrap_or(port)),
-    };
-    let local = host.is_empty() || host.eq_ignore_ascii_case("localhost") || host == port.to_string();
-    local.then(|| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port).to_string())
-}
-
-/// A name, with or without a port, that a `Host` header may carry.
-pub(crate) fn host(text: &str) -> Result<String, Unfit> {
-    let help = "write the host as clients send it, such as `mcp.example.com` or `mcp.example.com:8443`";
-    let wrong = |meant| Unfit::new("is no host").help(help).meant(meant);
-    if text.contains('*') {
-        return Err(
-            Unfit::new("names more than one host").help("write each host out: there are no patterns here")
-        );
-    }
-    if let Some((_, rest)) = text.split_once("://") {
-        return Err(wrong(
-            rest.split('/')
-                .next()
-                .filter(|host| is_authority(host))
-                .map(str::to_owned),
-        ));
-    }
-    if !is_authority(text) {
-        return Err(wrong(None));
-    }
-    Ok(text.to_ascii_lowercase())
-}
-
-/// An origin as browsers send it (RFC 6454 §6.2).
-pub(crate) fn origin(text: &str) -> Result<String, Unfit> {
-    let help = "write scheme and host, and the port if it is not the usual one: `https://app.example.com`";
-    let wrong = |meant| Unfit::new("is no origin").help(help).meant(meant);
-    if text.contains('*') || text == "null" {
-        return Err(Unfit::new("lets pages in that nobody named")
-            .help("write each origin out: `*` and `null` would open the gateway to any page in any browser on this machine"));
-    }
-    let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong(None))?;
-    let is_scheme = scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || "+-.".contains(letter));
-    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-    if !is_scheme || !is_authority(authority) {
-        return Err(wrong(None));
-    }
-    if !path.is_empty() || rest.ends_with('/') {
-        return Err(wrong(Some(format!("{scheme}://{authority}"))));
-    }
-    let origin = text.to_ascii_lowercase();
-    let usual = match scheme.to_ascii_lowercase().as_str() {
-        "https" => ":443",
-        "http" => ":80",
-        _ => return Ok(origin),
-    };
-    Ok(origin.strip_suffix(usual).map_or(origin.clone(), str::to_owned))
-}
-
-/// A host with an optional port: a name, an IPv4 address, or an IPv6 address in brackets.
-fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((inside, after)) if inside.parse::<core::net::Ipv6Addr>().is_ok() => {
-                ("", after.strip_prefix(':').or((!after.is_empty()).then_some("-")))
-            }
-            _ => return false,
-        },
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let is_label = |label: &str| {
-        !label.is_empty()
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-            && label
-                .chars()
-                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
-    };
-    let digits = |port: &str| {
-        port.chars().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    };
-    (text.starts_with('[') || host.split('.').all(is_label)) && port.is_none_or(digits) && text.len() <= 255
-}
-
 /// A full path; `~/` is the home directory.
 pub(crate) fn path(text: &str, lookup: &dyn Lookup) -> Result<PathBuf, Unfit> {
     if text.contains('\0') {
@@ -283,106 +175,32 @@ pub(crate) fn pattern(text: &str) -> Result<(), Unfit> {
     Ok(())
 }
 
-/// Headers that a file may not set: those of the hop (RFC 9110 §7.6.1), those that say what the message is, and
-/// those that the gateway or the protocol sets.
-const TAKEN: &[&str] = &[
-    "accept",
-    "accept-encoding",
-    "connection",
-    "expect",
-    "host",
-    "keep-alive",
-    "last-event-id",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// The name of a header, in lower case.
-pub(crate) fn header_name(name: &str) -> Result<String, Unfit> {
-    let name = HeaderName::from_bytes(name.as_bytes())
-        .map_err(|_| Unfit::new("is no name of a header").help("a name has letters, digits and `-`"))?;
-    let name = name.as_str();
-    if TAKEN.contains(&name) || name.starts_with("mcp-") || name.starts_with("content-") {
-        return Err(Unfit::new("is a header that the gateway sets by itself").help("remove it"));
-    }
-    Ok(name.to_owned())
-}
-
-/// The value of a header.
-pub(crate) fn header_value(text: &str) -> Result<(), Unfit> {
-    let unfit = |why| Unfit {
-        secret: true,
-        ..Unfit::new(why)
+/// A host with an optional port: a name, an IPv4 address, or an IPv6 address in brackets.
+fn is_authority(text: &str) -> bool {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((inside, after)) if inside.parse::<core::net::Ipv6Addr>().is_ok() => {
+                ("", after.strip_prefix(':').or((!after.is_empty()).then_some("-")))
+            }
+            _ => return false,
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        },
     };
-    if text.contains(['\n', '\r']) {
-        return Err(unfit("holds a line break, which would begin another header")
-            .help("a variable that was read from a file often ends with one"));
-    }
-    if text.trim() != text || text.is_empty() {
-        return Err(unfit("is empty, or begins or ends with a blank"));
-    }
-    HeaderValue::from_str(text)
-        .map(drop)
-        .map_err(|_| unfit("holds characters that a header cannot carry"))
-}
-
-/// The URL of a server, its scheme and host in lower case, and whether it is plain HTTP to another machine.
-pub(crate) fn url(text: &str) -> Result<(String, Reach), Unfit> {
-    let help = "write it like `https://crm.example.com/mcp`";
-    let wrong = || Unfit::new("is no URL of an MCP server").help(help);
-    if text.contains('#') {
-        return Err(Unfit::new("has a fragment (`#…`), which is never sent").help("remove it"));
-    }
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
-    let authority = uri.authority().ok_or_else(wrong)?;
-    if authority.as_str().contains('@') {
-        return Err(Unfit {
-            secret: true,
-            ..Unfit::new("holds a user name or password")
-        }
-        .help("move it: `headers: { Authorization: \"Basic ${env:NAME}\" }`"));
-    }
-    if !is_authority(authority.as_str()) {
-        return Err(wrong());
-    }
-    let reach = match uri.scheme_str() {
-        Some("https") => Reach::Encrypted,
-        Some("http") if is_loopback(authority.host()) => Reach::ThisMachine,
-        Some("http") => Reach::InTheClear,
-        _ => return Err(wrong()),
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_')
     };
-    let scheme = uri.scheme_str().unwrap_or_default();
-    let rest = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    Ok((
-        format!("{scheme}://{}{rest}", authority.as_str().to_ascii_lowercase()),
-        reach,
-    ))
-}
-
-/// How what is sent to a URL travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Reach {
-    Encrypted,
-    ThisMachine,
-    InTheClear,
-}
-
-/// The refusal of plain HTTP to another machine.
-pub(crate) fn in_the_clear() -> Unfit {
-    Unfit::new("sends everything in the clear, credentials included")
-        .help("use `https://`; only if nobody else is on the way, add `plain_http: accept` to the server")
-}
-
-fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    host.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    let digits = |port: &str| {
+        port.chars().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    (text.starts_with('[') || host.split('.').all(is_label)) && port.is_none_or(digits) && text.len() <= 255
 }
 
 /// A size within bounds.
@@ -445,4 +263,77 @@ fn time(pause: Duration) -> String {
         || format!("{millis}ms"),
         |(unit, name)| format!("{}{name}", millis / unit),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn server_names_keep_their_edges() {
+        for name in ["a", "files", "a-b_c", "0", "a1", &"x".repeat(32)] {
+            assert_eq!(server_name(name), Ok(()), "{name}");
+        }
+        let long = "x".repeat(33);
+        for name in
+            ["", "Files", "a__b", "a_", "a-", "_a", "-a", "a.b", "a b", "a/b", "é", "a\n", "a\u{200b}b", "__", &long]
+        {
+            assert!(server_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_server_name_has_one() {
+        for (text, name) in
+            [("Files", "files"), ("a__b", "a_b"), ("My Server!", "my-server"), ("_a_", "a"), ("a.-.b", "a-b")]
+        {
+            assert_eq!(near_server_name(text).as_deref(), Some(name));
+            assert_eq!(server_name(name), Ok(()));
+        }
+        assert_eq!(near_server_name("…"), None);
+        assert_eq!(near_server_name(&"é".repeat(1000)), None);
+    }
+
+    #[test]
+    fn paths_are_full() {
+        let home = |name: &str| (name == "HOME").then(|| "/home/ada".to_owned());
+        let nowhere = |_: &str| None;
+        assert_eq!(path("/var/log", &nowhere), Ok(PathBuf::from("/var/log")));
+        assert_eq!(path("~/log", &home), Ok(PathBuf::from("/home/ada/log")));
+        assert!(path("~/log", &nowhere).is_err());
+        for text in ["", "log", "./log", "../log", "~", "~root/x", "/a\0b"] {
+            assert!(path(text, &home).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_is_no_command_line() {
+        assert_eq!(program("npx", true), Ok(()));
+        assert_eq!(program("/opt/My Program/run", true), Ok(()));
+        for text in ["", "npx -y thing", "./run", "bin/run", "~/run", "a\0b"] {
+            assert!(program(text, true).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_hold_at_both_ends() {
+        let of = |text: &str| size(&Size(text.to_owned()), 1024..=4096);
+        assert_eq!(of("1KiB"), Ok(1024));
+        assert_eq!(of("4096"), Ok(4096));
+        assert!(of("1023").is_err() && of("4097").is_err() && of("0").is_err());
+        let wait = |text: &str| pause(&Pause(text.to_owned()), bounds::WAIT);
+        assert_eq!(wait("10m"), Ok(Duration::from_secs(600)));
+        assert!(wait("99ms").is_err() && wait("601s").is_err() && wait("0s").is_err());
+        assert_eq!(count(&Whole("7".to_owned()), 1..=7), Ok(7));
+        assert!(count(&Whole("4294967297".to_owned()), 1..=7).is_err(), "no wrapping");
+    }
+
+    #[test]
+    fn bounds_are_told_as_they_are_written() {
+        assert_eq!((bytes(4 << 20), bytes(64 << 10), bytes(100)), ("4MiB".into(), "64KiB".into(), "100".into()));
+        let times = [(100, "100ms"), (1000, "1s"), (90_000, "90s"), (600_000, "10m"), (3_600_000, "1h")];
+        for (millis, said) in times {
+            assert_eq!(time(Duration::from_millis(millis)), said);
+        }
+    }
 }

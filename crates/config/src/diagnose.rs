@@ -102,7 +102,10 @@ impl Problem {
     }
 
     pub(crate) fn new(title: impl Into<String>) -> Self {
-        Self(Box::new(Told { title: title.into(), ..Told::default() }))
+        Self(Box::new(Told {
+            title: title.into(),
+            ..Told::default()
+        }))
     }
 
     pub(crate) fn at(mut self, place: Range<usize>) -> Self {

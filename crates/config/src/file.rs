@@ -19,6 +19,7 @@ pub(crate) struct File {
     pub(crate) identity: Option<Identity>,
     /// The MCP servers behind the gateway, each under a name that clients see: lower-case letters, digits, `-`
     /// and `_`, at most 32, without `__` and with a letter or digit at both ends.
+    #[schemars(extend("minProperties" = 1, "propertyNames" = { "pattern": SERVER_NAME }))]
     pub(crate) servers: Servers,
     /// How much is taken at once.
     pub(crate) limits: Option<Limits>,
@@ -27,6 +28,9 @@ pub(crate) struct File {
     /// The record of every message.
     pub(crate) audit: Option<Audit>,
 }
+
+/// The rule for a server's name as a pattern.
+const SERVER_NAME: &str = "^(?!.*__)[a-z0-9]([a-z0-9_-]{0,30}[a-z0-9])?$";
 
 /// The servers in the order of the file.
 pub(crate) type Servers = Named<Server>;

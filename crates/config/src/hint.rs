@@ -2,7 +2,7 @@
 //! belongs, what other programs call it. Nothing here decides whether something is wrong.
 
 use crate::diagnose::{Problem, nearest, quoted};
-use crate::yaml::{Content, Node};
+use crate::tree::{Content, Node};
 
 /// A few words beside the place, or a line below.
 #[derive(Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@ mod read;
 mod reference;
 mod schema;
 mod settings;
+mod tree;
 mod veil;
 mod yaml;
 

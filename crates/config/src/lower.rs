@@ -12,7 +12,7 @@ use crate::diagnose::{Book, Problem, quoted};
 use crate::file::{self, File};
 use crate::reference::Lookup;
 use crate::settings::{Audit, Identity, Limits, Listen, Settings, Timeouts};
-use crate::yaml::{Content, Node};
+use crate::tree::{Content, Node};
 use crate::{bounds, defaults, state_directory};
 
 /// Makes settings of a file. They hold defaults in the place of whatever has a problem, so they count only when

@@ -16,7 +16,7 @@ use crate::bounds;
 use crate::diagnose::{Book, Problem, quoted};
 use crate::file::File;
 use crate::hint;
-use crate::yaml::{Content, Entry, Node, Scalar};
+use crate::tree::{Content, Entry, Node, Scalar};
 
 /// Reads the file. `None` when nothing of it is left to look at; the book says why. What is returned lacks
 /// whatever the book has a problem with.

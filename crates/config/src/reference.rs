@@ -3,7 +3,7 @@
 
 use crate::bounds;
 use crate::diagnose::{Book, Problem, quoted};
-use crate::yaml::{Content, Node, Scalar};
+use crate::tree::{Content, Node, Scalar};
 
 /// Where references and the home directory are looked up.
 pub trait Lookup {

@@ -253,9 +253,11 @@ impl fmt::Debug for CommandLine {
 
 impl fmt::Debug for HttpServer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bare = self.url.split('?').next().unwrap_or_default();
+        // Paths of web hooks and the like are credentials as well: scheme and host are shown.
+        let end = self.url.match_indices('/').nth(2).map_or(self.url.len(), |(at, _)| at);
+        let origin = self.url.get(..end).unwrap_or_default();
         out.debug_struct("HttpServer")
-            .field("url", &bare)
+            .field("origin", &origin)
             .field("headers", &self.headers)
             .field("kind", &self.kind)
             .finish()

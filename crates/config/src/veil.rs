@@ -3,8 +3,8 @@
 
 /// Whether the values under this key are usually credentials. `above` is the key that it stands under.
 pub(crate) fn hides(key: &str, above: Option<&str>) -> bool {
-    // The names of servers are free.
-    if above.is_some_and(|above| above.eq_ignore_ascii_case("servers")) {
+    // The names of servers are free, and no limit is a credential.
+    if above.is_some_and(|above| ["servers", "limits"].contains(&above)) {
         return false;
     }
     let key = key.to_ascii_lowercase();
@@ -50,5 +50,6 @@ mod tests {
             assert!(!hides(key, None), "{key}");
         }
         assert!(!hides("env", Some("servers")), "a server may have any name");
+        assert!(!hides("header", Some("limits")), "the size of headers");
     }
 }

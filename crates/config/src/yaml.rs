@@ -10,104 +10,10 @@ use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle}
 
 use crate::bounds;
 use crate::diagnose::{Book, Problem, quoted};
+use crate::tree::{Content, Entry, Node, Scalar, height, size};
 use crate::veil;
 
-/// A value and its place.
-#[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) content: Content,
-    /// Where a message about it points: a text of one line, or the key of what spans several.
-    pub(crate) shown: Range<usize>,
-    /// A problem with it was told, so that nothing that follows from it need be told again.
-    pub(crate) bad: Cell<bool>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Content {
-    Scalar(Scalar),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
-}
-
-/// A single value: its text, and how it was written.
-#[derive(Clone, Debug)]
-pub(crate) struct Scalar {
-    /// The text that counts.
-    pub(crate) text: String,
-    /// What stood there before references were put in, when there were any. Messages show this one.
-    pub(crate) written: Option<String>,
-    /// Not in quotes, and no block of text.
-    pub(crate) plain: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Entry {
-    pub(crate) key: String,
-    pub(crate) span: Range<usize>,
-    pub(crate) value: Node,
-}
-
-impl Node {
-    /// The value at the end of this way down, as far as it exists. Lists are entered by their index.
-    pub(crate) fn at(&self, way: &[&str]) -> Option<&Self> {
-        way.iter().try_fold(self, |node, step| match &node.content {
-            Content::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == *step)
-                .map(|entry| &entry.value),
-            Content::List(items) => items.get(step.parse::<usize>().ok()?),
-            Content::Scalar(_) => None,
-        })
-    }
-
-    /// Where the key stands that leads to this value.
-    pub(crate) fn key_at(&self, way: &[&str]) -> Option<Range<usize>> {
-        let (last, before) = way.split_last()?;
-        match &self.at(before)?.content {
-            Content::Map(entries) => entries
-                .iter()
-                .find(|entry| entry.key == *last)
-                .map(|entry| entry.span.clone()),
-            Content::List(_) | Content::Scalar(_) => None,
-        }
-    }
-
-    /// Whether a problem was told of this value or anything inside it. Nesting is bounded.
-    pub(crate) fn is_spoiled(&self) -> bool {
-        self.bad.get()
-            || match &self.content {
-                Content::Scalar(_) => false,
-                Content::List(items) => items.iter().any(Self::is_spoiled),
-                Content::Map(entries) => entries.iter().any(|entry| entry.value.is_spoiled()),
-            }
-    }
-
-    /// What the file says here, for a message.
-    pub(crate) fn written(&self) -> Option<&str> {
-        match &self.content {
-            Content::Scalar(scalar) => Some(scalar.written()),
-            Content::List(_) | Content::Map(_) => None,
-        }
-    }
-}
-
-impl Scalar {
-    pub(crate) fn written(&self) -> &str {
-        self.written.as_ref().unwrap_or(&self.text)
-    }
-
-    /// Not in quotes: what a reference stands for never is.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.plain || self.written.is_some()
-    }
-
-    /// YAML 1.2 §10.3.2: what stands for "nothing" outside quotes.
-    pub(crate) fn is_null(&self) -> bool {
-        self.plain
-            && self.written.is_none()
-            && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
-    }
-}
+mod syntax;
 
 /// Reads one document. `None` when it cannot be made sense of; the book says why.
 pub(crate) fn compose(text: &str, book: &mut Book) -> Option<Node> {
@@ -326,7 +232,10 @@ impl Composer<'_> {
 
     /// Whether what comes next stands under a key whose values are usually credentials.
     fn is_secret(&self) -> bool {
-        if let Some(Frame::Map { key: Key::Awaited, .. }) = self.frames.last() {
+        if let Some(Frame::Map {
+            key: Key::Awaited, ..
+        }) = self.frames.last()
+        {
             return false;
         }
         let mut above = None;
@@ -347,7 +256,7 @@ impl Composer<'_> {
             .byte_offset()
             .unwrap_or_default()
             .min(self.text.len());
-        let line = line_around(self.text, at);
+        let line = syntax::line_around(self.text, at);
         // What stands on such a line never became a value, so its key is looked at as text.
         let value = self
             .text
@@ -359,7 +268,7 @@ impl Composer<'_> {
             self.book
                 .hide(line.start.saturating_add(key.len()).saturating_add(1)..line.end);
         }
-        syntax(error, self.text.get(line).unwrap_or_default()).at(at..at)
+        syntax::problem(error, self.text.get(line).unwrap_or_default()).at(at..at)
     }
 
     /// Puts a finished value where it belongs.
@@ -457,72 +366,3 @@ fn one_line(text: &str, span: &Span) -> Range<usize> {
     range.start..range.start.saturating_add(first.len())
 }
 
-/// The values in a value, and the bytes of their texts.
-fn size(node: &Node) -> (usize, usize) {
-    let add = |sum: (usize, usize), more: (usize, usize)| {
-        (sum.0.saturating_add(more.0), sum.1.saturating_add(more.1))
-    };
-    match &node.content {
-        Content::Scalar(scalar) => (1, scalar.text.len()),
-        Content::List(items) => items.iter().map(size).fold((1, 0), add),
-        Content::Map(entries) => {
-            let sizes = entries
-                .iter()
-                .map(|entry| add((1, entry.key.len()), size(&entry.value)));
-            sizes.fold((1, 0), add)
-        }
-    }
-}
-
-fn height(node: &Node) -> usize {
-    match &node.content {
-        Content::Scalar(_) => 0,
-        Content::List(items) => items
-            .iter()
-            .map(height)
-            .max()
-            .unwrap_or_default()
-            .saturating_add(1),
-        Content::Map(entries) => entries
-            .iter()
-            .map(|entry| height(&entry.value))
-            .max()
-            .unwrap_or_default()
-            .saturating_add(1),
-    }
-}
-
-/// Why a text is no YAML, with the usual reason where the line shows one.
-fn syntax(error: &ScanError, line: &str) -> Problem {
-    use granit_parser::ErrorKind as Kind;
-    let problem = Problem::new(format!("this is not YAML: {}", error.info()));
-    match error.kind() {
-        Kind::TabNotAllowed
-        | Kind::TabInBlockIndentation
-        | Kind::TabInIndentation
-        | Kind::TabInPlainScalar => problem.help(NO_TABS),
-        Kind::DirectiveDisallowed => problem.help("remove the line that begins with `%`"),
-        Kind::RecursionLimitExceeded => too_deep(),
-        Kind::UnknownAnchor => problem.help(
-            "`*name` repeats the value marked `&name` before; a text that begins with `*` belongs in quotes",
-        ),
-        _ if line.contains('\t') => problem.help(NO_TABS),
-        _ if line.contains("${") => {
-            problem.help("inside `{ }` and `[ ]` a value with `${…}` belongs in quotes: `\"${env:NAME}\"`")
-        }
-        Kind::MappingValueNotAllowed | Kind::InvalidMappingValueWhitespace => problem
-            .help("a value that holds `: ` belongs in quotes; keys of one mapping begin in the same column"),
-        _ => problem,
-    }
-}
-
-const NO_TABS: &str = "indent with spaces: YAML takes no tabs";
-
-fn line_around(text: &str, at: usize) -> Range<usize> {
-    let (before, after) = text.split_at_checked(at).unwrap_or((text, ""));
-    let start = before.rfind('\n').map_or(0, |newline| newline.saturating_add(1));
-    let end = after
-        .find('\n')
-        .map_or(text.len(), |newline| at.saturating_add(newline));
-    start..end
-}

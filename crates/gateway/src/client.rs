@@ -104,7 +104,6 @@ pub(crate) struct Ask {
 /// One client. See the module's head.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(crate) serial: u64,
     pub(crate) caller: Caller,
     pub(crate) endpoint: Endpoint,
     pub(crate) era: Era,
@@ -137,14 +136,12 @@ const MAX_SUBSCRIBED: usize = 1_000;
 
 impl Client {
     pub(crate) fn new(
-        serial: u64,
         caller: Caller,
         endpoint: Endpoint,
         hello: Hello,
         session: Option<String>,
     ) -> Self {
         Self {
-            serial,
             caller,
             endpoint,
             era: hello.version.era(),
@@ -174,7 +171,8 @@ impl Client {
     }
 
     pub(crate) fn agree(&self, version: Version) {
-        drop(self.negotiated.set(version));
+        // The first agreement counts; a session has one.
+        let _known = self.negotiated.set(version);
     }
 
     pub(crate) fn touch(&self, now_micros: u64) {

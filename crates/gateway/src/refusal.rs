@@ -29,7 +29,6 @@ pub(crate) enum Reason {
     InvalidParams,
     InvalidResult,
     MethodNotAllowed,
-    MissingCapability,
     MissingMeta,
     NotAcceptable,
     NotFound,
@@ -78,7 +77,6 @@ impl Reason {
             Self::InvalidParams => "invalid_params",
             Self::InvalidResult => "invalid_result",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::MissingCapability => "missing_capability",
             Self::MissingMeta => "missing_meta",
             Self::NotAcceptable => "not_acceptable",
             Self::NotFound => "not_found",
@@ -108,7 +106,6 @@ impl Reason {
         match self {
             Self::Malformed(_, code) => code,
             Self::HeaderMismatch => -32020,
-            Self::MissingCapability => -32021,
             Self::UnsupportedVersion => -32022,
             Self::UnknownMethod => -32601,
             Self::BadUri
@@ -151,7 +148,6 @@ impl Reason {
             | Self::AlreadyInitialized
             | Self::BatchNotSupported
             | Self::HeaderMismatch
-            | Self::MissingCapability
             | Self::MissingMeta
             | Self::NotInitialized
             | Self::SessionMissing

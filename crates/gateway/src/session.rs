@@ -3,7 +3,6 @@
 //! that no two callers ever share a connection to a server.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -27,7 +26,6 @@ pub(crate) struct Clients {
     sessions: Mutex<HashMap<String, Session>>,
     stateless: Mutex<HashMap<StatelessKey, Arc<Client>>>,
     local: Mutex<Vec<Arc<Client>>>,
-    serial: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -67,7 +65,7 @@ impl Clients {
             ));
         }
         let digest = short_digest(&id);
-        let client = Arc::new(Client::new(self.next_serial(), caller.clone(), endpoint.clone(), hello, Some(digest)));
+        let client = Arc::new(Client::new(caller.clone(), endpoint.clone(), hello, Some(digest)));
         client.touch(now);
         sessions.insert(id.clone(), Session { client: Arc::clone(&client), created: now });
         Ok((id, client))
@@ -124,7 +122,7 @@ impl Clients {
                 close_later(client);
             }
         }
-        let client = Arc::new(Client::new(self.next_serial(), caller.clone(), endpoint.clone(), hello, None));
+        let client = Arc::new(Client::new(caller.clone(), endpoint.clone(), hello, None));
         client.touch(now);
         stateless.insert(key, Arc::clone(&client));
         client
@@ -132,14 +130,10 @@ impl Clients {
 
     /// The one client of a standard-input connection of the initialize era.
     pub(crate) fn local(&self, caller: &Caller, endpoint: &Endpoint, hello: Hello, now: u64) -> Arc<Client> {
-        let client = Arc::new(Client::new(self.next_serial(), caller.clone(), endpoint.clone(), hello, None));
+        let client = Arc::new(Client::new(caller.clone(), endpoint.clone(), hello, None));
         client.touch(now);
         lock(&self.local).push(Arc::clone(&client));
         client
-    }
-
-    fn next_serial(&self) -> u64 {
-        self.serial.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     fn all(&self) -> Vec<Arc<Client>> {

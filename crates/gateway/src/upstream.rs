@@ -58,7 +58,7 @@ pub(crate) enum LinkError {
     Timeout(u64),
     /// An HTTP status that carries no JSON-RPC answer.
     #[error("the server answered HTTP {0}")]
-    Status(http::StatusCode),
+    Status(::http::StatusCode),
     #[error("the server broke the protocol: {0}")]
     Broke(String),
     #[error("the server's answer was refused: {0}")]

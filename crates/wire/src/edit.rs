@@ -1,262 +1,227 @@
-//! Rewrites by splicing: what is not rewritten stays as it was, byte for byte, in its order.
+//! Changing a message or a JSON value by splicing: what is not changed survives byte for byte. Not here: how
+//! the splices are put together (`splice`).
 
 use bytes::Bytes;
 
-use crate::envelope::Message;
+use crate::compose::{find_meta, generous};
+use crate::envelope::{Envelope, Kind, Message};
 use crate::id::Id;
 use crate::json::Json;
-use crate::raw::{Raw, Shape};
+use crate::place::Then;
+use crate::raw::{Raw, Span};
+use crate::splice::{Applied, Splices};
+use crate::strict::{self, Twins};
 
-/// A rewrite of a message.
+/// Changes to a message.
+///
+/// Slices are those of the message as it is: changes do not see each other. Of two changes of the same place
+/// the later one counts. A change within a value that is replaced or removed as a whole goes with it. A slice
+/// of another text is a mistake of the caller's: it spoils the whole edit, and what comes out is an error.
 #[derive(Debug)]
+#[must_use]
 pub struct Edit<'m> {
     message: &'m Message,
-    plan: Plan,
+    splices: Splices<'m>,
+    misplaced: bool,
 }
 
-/// A rewrite of a JSON document.
-#[derive(Debug)]
-pub struct JsonEdit<'j> {
-    json: &'j Json,
-    plan: Plan,
-}
-
-/// What is to be done to a text, by position.
-#[derive(Debug, Default)]
-struct Plan {
-    /// Replaced spans: start, end, new text.
-    replaced: Vec<(usize, usize, String)>,
-    /// Per object or array, by its start.
-    containers: Vec<Container>,
-}
-
-#[derive(Debug)]
-struct Container {
-    start: usize,
-    end: usize,
-    /// Start and end of each element; for members from the key on.
-    elements: Vec<(usize, usize)>,
-    removed: Vec<usize>,
-    added: Vec<(String, String)>,
-}
-
-impl Plan {
-    fn replace(&mut self, start: usize, end: usize, with: &str) {
-        self.replaced.retain(|(known, _, _)| *known != start);
-        self.replaced.push((start, end, with.to_owned()));
+impl Message {
+    /// Starts changing the message.
+    pub fn edit(&self) -> Edit<'_> {
+        Edit { message: self, splices: Splices::of(&self.bytes), misplaced: false }
     }
 
-    fn container(&mut self, holder: Raw<'_>) -> Option<&mut Container> {
-        let at = self.containers.iter().position(|container| container.start == holder.start());
-        if at.is_none() {
-            let elements = match holder.shape() {
-                Shape::Object => holder.member_spans().map(|(_, start, value)| (start, value.end())).collect(),
-                Shape::Array => holder.items().map(|item| (item.start(), item.end())).collect(),
-                Shape::Text | Shape::Number | Shape::True | Shape::False | Shape::Null => return None,
-            };
-            let (start, end) = (holder.start(), holder.end());
-            self.containers.push(Container { start, end, elements, removed: Vec::new(), added: Vec::new() });
-            return self.containers.last_mut();
+    /// The same message with another id. Nothing is copied when it has this one already.
+    #[must_use]
+    pub fn with_id(&self, id: &Id) -> Self {
+        if self.id() == Some(id) {
+            return self.clone();
         }
-        at.and_then(|at| self.containers.get_mut(at))
-    }
-
-    fn set(&mut self, object: Raw<'_>, key: &str, value: &Json) {
-        if object.shape() != Shape::Object {
-            return;
-        }
-        let there = object.member_spans().enumerate().find(|(_, (name, _, _))| name == key);
-        match there {
-            Some((index, (_, _, old))) => {
-                let removed = self.containers.iter().any(|container| {
-                    container.start == object.start() && container.removed.contains(&index)
-                });
-                if removed { self.add(object, key, value) } else { self.replace(old.start(), old.end(), value.as_str()) }
-            }
-            None => self.add(object, key, value),
-        }
-    }
-
-    fn add(&mut self, object: Raw<'_>, key: &str, value: &Json) {
-        if let Some(container) = self.container(object) {
-            container.added.retain(|(known, _)| known != key);
-            container.added.push((key.to_owned(), value.as_str().to_owned()));
-        }
-    }
-
-    fn remove(&mut self, object: Raw<'_>, key: &str) {
-        let index = object.member_spans().position(|(name, _, _)| name == key);
-        if let Some(container) = self.container(object) {
-            container.added.retain(|(known, _)| known != key);
-            container.removed.extend(index.filter(|index| !container.removed.contains(index)));
-        }
-    }
-
-    fn remove_item(&mut self, array: Raw<'_>, index: usize) {
-        if let Some(container) = self.container(array)
-            && index < container.elements.len()
-            && !container.removed.contains(&index)
-        {
-            container.removed.push(index);
-        }
-    }
-
-    /// All changes as replaced spans, in their order; what lies inside a removed or replaced span is dropped.
-    fn apply(mut self, text: &str) -> String {
-        let mut changes = self.replaced;
-        for container in &mut self.containers {
-            container.changes(&mut changes);
-        }
-        changes.sort_by_key(|(start, end, _)| (*start, std::cmp::Reverse(*end)));
-        let mut out = String::with_capacity(text.len().saturating_add(64));
-        let mut from = 0;
-        for (start, end, with) in &changes {
-            if *start < from {
-                continue;
-            }
-            out.push_str(text.get(from..*start).unwrap_or_default());
-            out.push_str(with);
-            from = *end;
-        }
-        out.push_str(text.get(from..).unwrap_or_default());
-        out
-    }
-}
-
-impl Container {
-    fn changes(&mut self, changes: &mut Vec<(usize, usize, String)>) {
-        self.removed.sort_unstable();
-        let kept = self.elements.len().saturating_sub(self.removed.len());
-        let last_kept = (0..self.elements.len()).rev().find(|index| !self.removed.contains(index));
-        for (index, (start, end)) in self.elements.iter().enumerate() {
-            if self.removed.binary_search(&index).is_err() {
-                continue;
-            }
-            // With its comma: the one after it, or, past the last that stays, the one before it.
-            let span = if last_kept.is_some_and(|last| last > index) {
-                let next = self.elements.get(index + 1).map_or(*end, |(start, _)| *start);
-                (*start, next)
-            } else {
-                let before = index.checked_sub(1).and_then(|index| self.elements.get(index)).map_or(*start, |(_, end)| *end);
-                (before, *end)
-            };
-            changes.push((span.0, span.1, String::new()));
-        }
-        if self.added.is_empty() {
-            return;
-        }
-        let mut text = String::new();
-        for (index, (key, value)) in self.added.iter().enumerate() {
-            if kept > 0 || index > 0 {
-                text.push(',');
-            }
-            text.push_str(Json::text(key).as_str());
-            text.push(':');
-            text.push_str(value);
-        }
-        let close = self.end.saturating_sub(1);
-        changes.push((close, close, text));
+        let mut edit = self.edit();
+        edit.set_id(id);
+        edit.finish()
     }
 }
 
 impl<'m> Edit<'m> {
-    pub(crate) fn new(message: &'m Message) -> Self {
-        Self { message, plan: Plan::default() }
-    }
-
-    /// Puts a value in the place of another.
+    /// Puts another value in the place of one.
     pub fn replace(&mut self, at: Raw<'m>, with: &Json) -> &mut Self {
-        self.plan.replace(at.start(), at.end(), with.as_str());
+        self.splices.replace(at, with);
         self
     }
 
-    /// Sets a member of an object: replaces its value, or appends it.
+    /// Gives a member a value: in its place if it is there, at the end of the object if not. What is no
+    /// object becomes one.
     pub fn set(&mut self, object: Raw<'m>, key: &str, value: &Json) -> &mut Self {
-        self.plan.set(object, key, value);
+        self.splices.set(object, key, value);
         self
     }
 
-    /// Takes a member out of an object.
+    /// Takes a member out, if it is there.
     pub fn remove(&mut self, object: Raw<'m>, key: &str) -> &mut Self {
-        self.plan.remove(object, key);
+        self.splices.remove(object, key);
         self
     }
 
-    /// Takes an element out of an array, by its position before any removal.
+    /// Takes an item out, if it is there. Indices are those of the array as it is.
     pub fn remove_item(&mut self, array: Raw<'m>, index: usize) -> &mut Self {
-        self.plan.remove_item(array, index);
+        self.splices.remove_item(array, index);
         self
     }
 
-    /// Sets the params, or adds them.
+    /// Gives the request or notification other parameters, as a whole.
     pub fn set_params(&mut self, params: &Json) -> &mut Self {
-        self.plan.set(self.message.raw(), "params", params);
-        self
-    }
-
-    /// Sets the id, in its place.
-    pub fn set_id(&mut self, id: &Id) -> &mut Self {
-        match self.message.id_span() {
-            Some(span) => self.plan.replace(span.start, span.end, id.to_json().as_str()),
-            None => self.plan.set(self.message.raw(), "id", &id.to_json()),
+        if !matches!(self.message.kind(), Kind::Request | Kind::Notification) {
+            self.misplaced = true;
+            return self;
         }
-        self
+        self.set_or_replace(self.message.parts.payload, "params", params)
     }
 
-    /// The message as rewritten.
+    /// Gives the message another id. A notification becomes a request by that.
+    pub fn set_id(&mut self, id: &Id) -> &mut Self {
+        self.set_or_replace(self.message.parts.id_at, "id", &id.to_json())
+    }
+
+    /// The message after all changes.
+    ///
+    /// Changes that leave no message, which only a mistake of the caller's can do, yield an error response.
     #[must_use]
     pub fn finish(self) -> Message {
-        let Self { message, plan } = self;
-        if plan.replaced.is_empty() && plan.containers.is_empty() {
+        let message = self.message;
+        if self.splices.is_empty() && !self.misplaced {
             return message.clone();
         }
-        let text = std::str::from_utf8(message.bytes()).unwrap_or_default();
-        let raw = message.raw();
-        debug_assert!(raw.end() <= text.len(), "the message lies in its text");
-        let rewritten = Message::ours(plan.apply(text).trim_matches([' ', '\t', '\n', '\r']).to_owned());
-        debug_assert!(strictly(rewritten.bytes()), "a rewrite stays strict: {:?}", rewritten.bytes());
-        rewritten
+        let edited = if self.misplaced { None } else { self.splices.finish() };
+        let edited = edited.and_then(|(text, applied)| assemble(message, Bytes::from(text), &applied));
+        edited.unwrap_or_else(|| Message::broken(message.id()))
+    }
+
+    fn set_or_replace(&mut self, span: Option<Span>, key: &str, value: &Json) -> &mut Self {
+        match span {
+            Some(span) => self.splices.replace(self.message.at(span), value),
+            None => self.splices.set(self.message.raw(), key, value),
+        }
+        self
     }
 }
 
-fn strictly(bytes: &Bytes) -> bool {
-    let caps = crate::Caps { message_bytes: usize::MAX, ..crate::Caps::default() };
-    let read = crate::message(bytes.clone(), &caps, crate::Twins::WhereKnown);
-    !matches!(read.map_err(|reject| reject.json_rpc_code()), Err(-32700))
+/// Changes to a JSON value, by the same rules as those to a message: see [`Edit`].
+#[derive(Debug)]
+#[must_use]
+pub struct JsonEdit<'j> {
+    splices: Splices<'j>,
+    json: &'j Json,
+}
+
+impl Json {
+    /// Starts changing the value.
+    pub fn edit(&self) -> JsonEdit<'_> {
+        JsonEdit { splices: Splices::of(self.as_str().as_bytes()), json: self }
+    }
 }
 
 impl<'j> JsonEdit<'j> {
-    pub(crate) fn new(json: &'j Json) -> Self {
-        Self { json, plan: Plan::default() }
-    }
-
-    /// Puts a value in the place of another.
+    /// See [`Edit::replace`].
     pub fn replace(&mut self, at: Raw<'j>, with: &Json) -> &mut Self {
-        self.plan.replace(at.start(), at.end(), with.as_str());
+        self.splices.replace(at, with);
         self
     }
 
-    /// Sets a member of an object: replaces its value, or appends it.
+    /// See [`Edit::set`].
     pub fn set(&mut self, object: Raw<'j>, key: &str, value: &Json) -> &mut Self {
-        self.plan.set(object, key, value);
+        self.splices.set(object, key, value);
         self
     }
 
-    /// Takes a member out of an object.
+    /// See [`Edit::remove`].
     pub fn remove(&mut self, object: Raw<'j>, key: &str) -> &mut Self {
-        self.plan.remove(object, key);
+        self.splices.remove(object, key);
         self
     }
 
-    /// Takes an element out of an array, by its position before any removal.
+    /// See [`Edit::remove_item`].
     pub fn remove_item(&mut self, array: Raw<'j>, index: usize) -> &mut Self {
-        self.plan.remove_item(array, index);
+        self.splices.remove_item(array, index);
         self
     }
 
-    /// The document as rewritten.
+    /// The value after all changes; `null` when a slice of another text was given.
     #[must_use]
     pub fn finish(self) -> Json {
-        Json::checked(&self.plan.apply(self.json.as_str()))
+        if self.splices.is_empty() {
+            return self.json.clone();
+        }
+        self.splices.finish().map_or_else(Json::null, |(text, _)| Json::from_good(text.into()))
     }
+}
+
+/// The message that the changed text makes.
+fn assemble(before: &Message, bytes: Bytes, applied: &[Applied]) -> Option<Message> {
+    let after = match shifted(before, &bytes, applied) {
+        Some(parts) => Message { bytes, parts },
+        None => Message::adopt(bytes).ok()?,
+    };
+    debug_assert!(is_sound(&after), "an edit left a message that is none");
+    Some(after)
+}
+
+/// The parts of the changed text without looking for them: when the id alone was replaced, or something within
+/// parameters or result, the message stays what it was and its parts only move.
+fn shifted(before: &Message, bytes: &[u8], applied: &[Applied]) -> Option<Envelope> {
+    let parts = &before.parts;
+    let within = |piece: &Applied| {
+        parts.payload.is_some_and(|whole| whole.start < piece.at.start && piece.at.end < whole.end)
+    };
+    let light = |piece: &Applied| Some(piece.at) == parts.id_at || within(piece);
+    if !parts.kind.has_meta() || !applied.iter().all(light) {
+        return None;
+    }
+    let move_by = Shift(applied);
+    let id_at = parts.id_at.map(|span| move_by.span(span));
+    let id = match id_at {
+        Some(span) => Some(Raw::of(span.of(bytes)).id()?),
+        None => None,
+    };
+    let payload = parts.payload.map(|span| move_by.span(span));
+    let untouched = !applied.iter().any(within);
+    let meta = match (parts.meta, payload) {
+        (Some(meta), _) if !move_by.covers(meta) => Some(move_by.span(meta)),
+        (None, _) if untouched => None,
+        (_, Some(payload)) => find_meta(bytes, payload),
+        (_, None) => None,
+    };
+    let method_at = parts.method_at.map(|span| move_by.span(span));
+    Some(Envelope { kind: parts.kind, id, id_at, method: parts.method.clone(), method_at, payload, meta })
+}
+
+struct Shift<'a>(&'a [Applied]);
+
+impl Shift<'_> {
+    /// Where a stretch is afterwards that no piece cuts through.
+    fn span(&self, span: Span) -> Span {
+        let shift = |position: usize, counts: &dyn Fn(&Applied) -> bool| {
+            let pieces = || self.0.iter().filter(|piece| counts(piece));
+            let added: usize = pieces().map(|piece| piece.length).sum();
+            let gone: usize = pieces().map(|piece| piece.at.end - piece.at.start).sum();
+            position + added - gone
+        };
+        let start = shift(span.start, &|piece| piece.at.end <= span.start);
+        // What is put in right after the stretch is none of it.
+        let end = shift(span.end, &|piece| piece.at.end <= span.end && piece.at.start < span.end);
+        Span { start, end }
+    }
+
+    /// Whether a piece takes more than the stretch away, and the stretch with it.
+    fn covers(&self, span: Span) -> bool {
+        let covers = |at: Span| at != span && at.start <= span.start && span.end <= at.end;
+        self.0.iter().any(|piece| covers(piece.at))
+    }
+}
+
+/// Whether a text of ours is what we take it for. Too slow for every message; for tests and debug builds.
+fn is_sound(message: &Message) -> bool {
+    let text = message.raw().as_str();
+    let good = strict::walk(text, Then::FREE, &generous(), Twins::WhereKnown).is_ok();
+    good && Message::adopt(message.bytes.clone()).is_ok_and(|found| found.parts == message.parts)
 }

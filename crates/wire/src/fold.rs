@@ -7,16 +7,17 @@ pub(crate) fn is_plain(key: &str) -> bool {
 
 /// The key as the most careless reader may see it: no case, no blanks, nothing invisible.
 ///
-/// Upper case first and lower case then, one character at a time, so that characters with an unusual partner
-/// meet it too: the Kelvin sign is a `k` and the long s an `s`, as in Go's `strings.EqualFold`
-/// (CVE-2026-27896); a trailing NUL is dropped, as some decoders do (GO-2026-4770).
+/// Lower, upper and lower case again, one character at a time, so that characters with several partners meet
+/// them all: the Kelvin sign is a `k` and the long s an `s`, as in Go's `strings.EqualFold` (CVE-2026-27896);
+/// a trailing NUL is dropped, as some decoders do (GO-2026-4770).
 pub(crate) fn fold(key: &str) -> String {
     let mut folded = String::with_capacity(key.len());
     for char in key.chars().filter(|char| !is_unseen(*char)) {
         if char.is_ascii() {
             folded.push(char.to_ascii_lowercase());
         } else {
-            folded.extend(char.to_uppercase().flat_map(lower));
+            let upper = lower(char).flat_map(char::to_uppercase);
+            folded.extend(upper.flat_map(char::to_lowercase).filter(|char| !is_unseen(*char)));
         }
     }
     folded
@@ -64,6 +65,17 @@ mod tests {
         for char in '\0'..=char::MAX {
             let once = fold(&char.to_string());
             assert_eq!(fold(&once), once, "{char:?}");
+        }
+    }
+
+    #[test]
+    fn a_character_meets_its_cases() {
+        for char in '\0'..=char::MAX {
+            let folded = fold(&char.to_string());
+            assert_eq!(fold(&char.to_uppercase().to_string()), folded, "{char:?}");
+            if char != '\u{130}' {
+                assert_eq!(fold(&char.to_lowercase().to_string()), folded, "{char:?}");
+            }
         }
     }
 

@@ -1,143 +1,161 @@
-//! Lines of standard input and output (MCP 2026-07-28 basic/transports/stdio): one message a line, capped; after
-//! a line that is too long the next newline is the way back.
+//! Lines of a byte stream, as stdio frames its messages. Not here: reading from a pipe, and what a line says.
 
-use std::collections::VecDeque;
+use bytes::{Buf, Bytes, BytesMut};
 
-use bytes::Bytes;
-
-/// One line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Line {
-    /// Its bytes, without the line break.
-    Text(Bytes),
-    /// It was longer than the cap and was dropped.
-    TooLong {
-        /// How long it was, in bytes.
-        bytes: usize,
-    },
-    /// Nothing on it.
-    Blank,
-}
-
-/// Cuts a stream of bytes into lines, however it comes in pieces.
+/// Cuts a stream of bytes into lines, whatever the chunks are that it comes in. An iterator that may go on
+/// after it said `None`: when more was pushed.
+///
+/// Holds no more than the cap and what was pushed last.
 #[derive(Debug)]
 pub struct Lines {
     cap: usize,
-    partial: Vec<u8>,
-    /// Bytes of a line that is being dropped.
+    buffer: BytesMut,
+    /// How much of the buffer was searched for a newline already.
+    searched: usize,
+    /// How much of the current line was thrown away, once it had become too long.
     dropped: usize,
-    ready: VecDeque<Line>,
+}
+
+/// What was found up to a newline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// A line, without its newline and one carriage return before that.
+    Text(Bytes),
+    /// A line above the cap. It was dropped; the next line is a good one again.
+    TooLong {
+        /// How many bytes it had.
+        bytes: usize,
+    },
+    /// A line of blanks.
+    Blank,
 }
 
 impl Lines {
     /// Lines of at most `cap` bytes.
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        Self { cap, partial: Vec::new(), dropped: 0, ready: VecDeque::new() }
+        Self { cap, buffer: BytesMut::new(), searched: 0, dropped: 0 }
     }
 
-    /// Takes in what was read.
+    /// Takes in what was read. Take all lines out before pushing more.
     pub fn push(&mut self, chunk: &[u8]) {
-        let mut rest = chunk;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, tail) = rest.split_at(end);
-            self.gather(line);
-            self.end_line();
-            rest = tail.get(1..).unwrap_or_default();
-        }
-        self.gather(rest);
+        self.buffer.extend_from_slice(chunk);
     }
 
-    fn gather(&mut self, piece: &[u8]) {
-        if self.dropped > 0 || self.partial.len().saturating_add(piece.len()) > self.cap.saturating_add(1) {
-            self.dropped = self.dropped.saturating_add(self.partial.len()).saturating_add(piece.len());
-            self.partial = Vec::new();
-        } else {
-            self.partial.extend_from_slice(piece);
-        }
-    }
-
-    fn end_line(&mut self) {
-        let dropped = std::mem::take(&mut self.dropped);
-        if dropped > 0 {
-            self.ready.push_back(Line::TooLong { bytes: dropped });
-            return;
-        }
-        let mut line = std::mem::take(&mut self.partial);
-        if line.last() == Some(&b'\r') {
-            line.pop();
-        }
-        self.ready.push_back(if line.len() > self.cap {
-            Line::TooLong { bytes: line.len() }
-        } else if line.iter().all(u8::is_ascii_whitespace) {
-            Line::Blank
-        } else {
-            Line::Text(line.into())
-        });
-    }
-
-    /// The next whole line.
-    #[expect(clippy::should_implement_trait, reason = "there may be more lines after `None`")]
-    pub fn next(&mut self) -> Option<Line> {
-        self.ready.pop_front()
-    }
-
-    /// The last line, when the stream ended without a line break.
+    /// The last line, if it has no newline: for the end of the stream, after the other lines were taken.
     pub fn finish(&mut self) -> Option<Line> {
-        if self.partial.is_empty() && self.dropped == 0 {
+        let rest = self.buffer.split().freeze();
+        self.searched = 0;
+        if rest.is_empty() && self.dropped == 0 {
             return None;
         }
-        self.end_line();
-        self.ready.pop_front()
+        Some(self.line(rest))
+    }
+
+    /// A line that ended. INVARIANT: depends on the line only, not on the chunks it came in.
+    fn line(&mut self, line: Bytes) -> Line {
+        let bytes = std::mem::take(&mut self.dropped) + line.len();
+        let text = line.strip_suffix(b"\r").unwrap_or(&line);
+        if bytes > line.len() || text.len() > self.cap {
+            return Line::TooLong { bytes };
+        }
+        if text.iter().all(u8::is_ascii_whitespace) {
+            return Line::Blank;
+        }
+        Line::Text(line.slice(..text.len()))
     }
 }
 
-/// Whether a line looks like the header of another framing (as of the Language Server Protocol).
+impl Iterator for Lines {
+    type Item = Line;
+
+    fn next(&mut self) -> Option<Line> {
+        let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
+        if let Some(found) = memchr::memchr(b'\n', unsearched) {
+            let line = self.buffer.split_to(self.searched + found).freeze();
+            self.buffer.advance(1);
+            self.searched = 0;
+            return Some(self.line(line));
+        }
+        // One byte more may be the carriage return of a line that is just short enough.
+        if self.dropped > 0 || self.buffer.len() > self.cap.saturating_add(1) {
+            self.dropped += self.buffer.len();
+            self.buffer.clear();
+        }
+        self.searched = self.buffer.len();
+        None
+    }
+}
+
+/// Whether a line is the header that the Language Server Protocol puts before its messages: MCP has none, and
+/// whoever sends one should be told so.
 #[must_use]
 pub fn looks_like_header(line: &[u8]) -> bool {
-    let name = b"content-length:";
-    line.get(..name.len()).is_some_and(|head| head.eq_ignore_ascii_case(name))
+    ["content-length:", "content-type:"].iter().any(|header| {
+        line.get(..header.len()).is_some_and(|start| start.eq_ignore_ascii_case(header.as_bytes()))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    fn cut(cap: usize, chunks: &[&[u8]]) -> Vec<Line> {
+    fn cut<'a>(chunks: impl IntoIterator<Item = &'a [u8]>, cap: usize) -> Vec<Line> {
         let mut lines = Lines::new(cap);
-        let mut out = Vec::new();
+        let mut found = Vec::new();
         for chunk in chunks {
             lines.push(chunk);
-            while let Some(line) = lines.next() {
-                out.push(line);
-            }
+            found.extend(lines.by_ref());
+            assert!(lines.buffer.len() <= cap + 1);
         }
-        out.extend(lines.finish());
-        out
+        found.extend(lines.finish());
+        assert_eq!(lines.finish(), None);
+        found
+    }
+
+    fn text(line: &'static str) -> Line {
+        Line::Text(Bytes::from_static(line.as_bytes()))
     }
 
     #[test]
-    fn the_same_lines_however_they_come() {
-        let text = b"{\"a\":1}\r\n\n  \n0123456789ABCDEF\nxyz\n\r\nlast";
-        let whole = cut(10, &[text]);
-        for size in 1..text.len() {
-            let chunks: Vec<&[u8]> = text.chunks(size).collect();
-            assert_eq!(cut(10, &chunks), whole, "chunks of {size}");
-        }
-        assert_eq!(whole[3], Line::TooLong { bytes: 16 });
-        assert_eq!(whole[4], Line::Text(Bytes::from_static(b"xyz")));
-        assert_eq!(whole.last(), Some(&Line::Text(Bytes::from_static(b"last"))));
+    fn lines_end_at_newlines() {
+        assert_eq!(cut([&b"a\nb\r\n"[..], b"\n \t\r\n", b"c\rd\nlast"], 9), [
+            text("a"), text("b"), Line::Blank, Line::Blank, text("c\rd"), text("last"),
+        ]);
+        assert_eq!(cut([&b""[..]], 9), []);
+        assert_eq!(cut([&b"last\r"[..]], 9), [text("last")]);
     }
 
     #[test]
-    fn a_line_without_an_end_takes_no_memory() {
-        let mut lines = Lines::new(100);
-        for _ in 0..1000 {
-            lines.push(&[b'x'; 1000]);
+    fn a_line_too_long_is_dropped_and_the_next_one_is_not() {
+        assert_eq!(cut([&b"1234\n12345\n1234\r\n12345\r\nx"[..]], 4), [
+            text("1234"), Line::TooLong { bytes: 5 }, text("1234"), Line::TooLong { bytes: 6 }, text("x"),
+        ]);
+        assert_eq!(cut([&b"12345"[..]], 4), [Line::TooLong { bytes: 5 }]);
+        assert_eq!(cut([&b"1234\r"[..]], 4), [text("1234")]);
+        let long = vec![b'x'; 100_000];
+        assert_eq!(cut(long.chunks(77), 4), [Line::TooLong { bytes: 100_000 }]);
+    }
+
+    #[test]
+    fn a_foreign_header_is_noticed() {
+        assert!(looks_like_header(b"Content-Length: 12"));
+        assert!(looks_like_header(b"content-type:x"));
+        for other in [&b"{\"Content-Length:\":1}"[..], b"Content-Length", b"", b" Content-Length: 1"] {
+            assert!(!looks_like_header(other));
         }
-        assert!(lines.partial.capacity() <= 200);
-        lines.push(b"\nok\n");
-        assert_eq!(lines.next(), Some(Line::TooLong { bytes: 1_000_000 }));
-        assert_eq!(lines.next(), Some(Line::Text(Bytes::from_static(b"ok"))));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_do_not_matter(
+            bytes in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b'x')], 0..60),
+            size in 1_usize..7,
+            cap in 0_usize..8,
+        ) {
+            prop_assert_eq!(cut([&bytes[..]], cap), cut(bytes.chunks(size), cap));
+        }
     }
 }

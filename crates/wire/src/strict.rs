@@ -175,6 +175,9 @@ impl<'t> Walk<'t, '_> {
     /// Goes on to where the next value starts, closing what ends before it; `None` at the end of everything.
     fn advance(&mut self) -> Result<Option<Then>, Reason> {
         loop {
+            if self.levels.is_empty() {
+                return Ok(None);
+            }
             self.blanks();
             let byte = self.byte();
             let Some(level) = self.levels.last_mut() else { return Ok(None) };

@@ -21,7 +21,7 @@ impl Lower<'_> {
             && !self
                 .tree
                 .at(&["servers"])
-                .is_some_and(crate::yaml::Node::is_spoiled)
+                .is_some_and(crate::tree::Node::is_spoiled)
         {
             let problem = Problem::new("there are no servers");
             let problem = hint::missing("servers").into_iter().fold(problem, Problem::help);
@@ -97,7 +97,7 @@ impl Lower<'_> {
     /// Neither `command` nor `url`, unless one of them is there, misspelt or with a problem of its own.
     fn nothing_to_reach(&mut self, name: &str) {
         let way = ["servers", name];
-        if self.tree.at(&way).is_none_or(crate::yaml::Node::is_spoiled) {
+        if self.tree.at(&way).is_none_or(crate::tree::Node::is_spoiled) {
             return;
         }
         let problem = Problem::new("a server has either `command` or `url`, and this one has neither")
@@ -117,7 +117,7 @@ impl Lower<'_> {
         let way = ["servers", name, "command"];
         match argv.split_first() {
             // An item with a problem of its own was left out.
-            None if self.tree.at(&way).is_some_and(crate::yaml::Node::is_spoiled) => {}
+            None if self.tree.at(&way).is_some_and(crate::tree::Node::is_spoiled) => {}
             None => self.say(
                 &way,
                 Problem::new("`command` is empty").help("write `[PROGRAM, ARGUMENT, …]`"),

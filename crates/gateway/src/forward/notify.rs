@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use mantlet_wire::{Era, Json, Message, Raw};
+use mantlet_wire::{Era, Raw};
 
-use super::{listen, questions};
+use super::listen;
 use crate::client::lock;
 use crate::path::inspect::Cleared;
 use crate::path::Via;
@@ -92,12 +92,6 @@ async fn to_servers(gateway: &Arc<Gateway>, call: &Cleared) -> Result<(), Refusa
         }
     }
     Ok(())
-}
-
-/// `notifications/cancelled` towards a client.
-pub(crate) fn cancelled_note(id: &mantlet_wire::Id) -> Message {
-    let params = Json::from_value(&serde_json::json!({ "requestId": questions::id_value(id) }));
-    Message::notification("notifications/cancelled", Some(params))
 }
 
 /// Ends the standing subscriptions of a client.

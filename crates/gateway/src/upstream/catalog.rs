@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use mantlet_inspect::headers::{Mirror, mirrored};
 use mantlet_inspect::schema::Schema;
-use mantlet_wire::{Json, Raw};
+use mantlet_wire::Raw;
 
 use crate::client::lock;
 
@@ -20,7 +20,6 @@ const MAX_FACTS: usize = 4_096;
 #[derive(Debug)]
 pub(crate) struct ToolFacts {
     pub(crate) name: String,
-    pub(crate) definition: Json,
     pub(crate) input: Result<Schema, String>,
     pub(crate) output: Option<Result<Schema, String>>,
     /// Arguments that are mirrored into HTTP headers, or why the annotations are invalid.
@@ -35,7 +34,6 @@ impl ToolFacts {
         let compile = |schema: Raw<'_>| Schema::compile(schema).map_err(|error| error.to_string());
         Some(Self {
             name,
-            definition: definition.to_json(),
             input: input.map_or_else(|| Err("the tool has no `inputSchema`".to_owned()), compile),
             output: output.map(compile),
             mirrors: input.map_or_else(|| Ok(Vec::new()), |schema| mirrored(schema).map_err(|error| error.to_string())),

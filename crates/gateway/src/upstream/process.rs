@@ -79,7 +79,8 @@ impl Process {
     /// Kills the group at once, without waiting: for when the gateway itself must go.
     pub(crate) fn signal_group(&self, signal: Signal) {
         if let Some(pid) = self.pid {
-            drop(kill_process_group(pid, signal));
+            // It may have gone already.
+            let _gone = kill_process_group(pid, signal);
         }
     }
 }
@@ -94,7 +95,7 @@ fn kill_stragglers(root: Option<Pid>, mark: &str) {
             return;
         }
         for pid in left {
-            drop(kill_process(pid, Signal::KILL));
+            let _gone = kill_process(pid, Signal::KILL);
         }
         std::thread::sleep(Duration::from_millis(10));
     }

@@ -1,0 +1,113 @@
+//! What `serve`, `wrap` and `demo` have in common: a runtime, talk on standard error, a gateway out of settings, a
+//! note of what runs, and an end when asked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use mantlet_access::LocalToken;
+use mantlet_audit::Log;
+use mantlet_config::Settings;
+use mantlet_gateway::{Gateway, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::Failure;
+use crate::state;
+
+/// Between two looks at whether the note still tells the truth.
+const NOTE: Duration = Duration::from_secs(2);
+
+/// The runtime: a few threads are enough, and each costs memory.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::could_not_run(format!("no runtime: {error}")))
+}
+
+/// Talk on standard error; how much is set by `MANTLET_LOG` (as `warn`, or `mantlet_gateway=debug`).
+pub(crate) fn talk(default: &str) {
+    let filter = std::env::var("MANTLET_LOG").unwrap_or_else(|_| default.to_owned());
+    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let _set_before = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .try_init();
+}
+
+/// A gateway with its log.
+pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<Arc<Gateway>, Failure> {
+    let audit = mantlet_audit::Settings {
+        directory: settings.audit.path.clone(),
+        durability: settings.audit.durability,
+        segment_bytes: 64 * 1024 * 1024,
+        instance: format!("{}-{}", std::process::id(), settings.servers.len()),
+    };
+    let log = Log::open(audit).map_err(|error| Failure::could_not_run(error.to_string()))?;
+    if let Some(torn) = log.recovered() {
+        crate::term::say(&format!(
+            "note: the last record of the audit log was torn (a loss of power?); it was put aside as `{}`",
+            torn.display()
+        ));
+    }
+    Gateway::new(settings, log, token, Arc::new(SystemClock)).map_err(|error| Failure::could_not_run(error.to_string()))
+}
+
+/// Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP where it means that).
+pub(crate) async fn asked_to_end() {
+    let wait = |kind| async move {
+        match signal(kind) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+/// The note of this process; taken away when dropped.
+#[derive(Debug)]
+pub(crate) struct Note {
+    task: tokio::task::JoinHandle<()>,
+}
+
+/// Keeps a note of what runs, for `mantlet status`.
+pub(crate) fn keep_note(gateway: &Arc<Gateway>, command: &'static str, address: Option<String>) -> Note {
+    let gateway = Arc::downgrade(gateway);
+    let task = tokio::spawn(async move {
+        let mut before = serde_json::Value::Null;
+        while let Some(gateway) = gateway.upgrade() {
+            let now = serde_json::json!({
+                "pid": std::process::id(),
+                "command": command,
+                "version": env!("CARGO_PKG_VERSION"),
+                "address": address,
+                "status": gateway.status(),
+            });
+            drop(gateway);
+            if now != before {
+                if let Err(error) = state::write_note(&now) {
+                    tracing::warn!(%error, "the note for `mantlet status` cannot be written");
+                }
+                before = now;
+            }
+            tokio::time::sleep(NOTE).await;
+        }
+    });
+    Note { task }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.task.abort();
+        let _none = std::fs::remove_file(state::notes().join(format!("{}.json", std::process::id())));
+    }
+}

@@ -1,0 +1,105 @@
+//! `mantlet serve`: the gateway over HTTP, for the servers of a configuration file.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use mantlet_config::{ProcessEnvironment, Settings};
+use mantlet_gateway::Gateway;
+use mantlet_gateway::listen::http::{Listener, serve};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::failure::{self, Failure};
+use crate::{run, state, term};
+
+/// Between two looks at the configuration file.
+const LOOK: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mantlet serve --config mantlet.yaml --check\n  mantlet serve --config mantlet.yaml")]
+pub(crate) struct Options {
+    /// The configuration file
+    #[arg(long, short, value_name = "FILE", default_value = "mantlet.yaml")]
+    config: PathBuf,
+    /// Only check the configuration
+    #[arg(long)]
+    check: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
+    let settings = load(&options.config)?;
+    if options.check {
+        let count = settings.servers.len();
+        let servers = if count == 1 { "server" } else { "servers" };
+        term::print(&format!("{}: fine, {count} {servers}", options.config.display()));
+        return Ok(failure::FINE);
+    }
+    run::talk("info");
+    run::runtime()?.block_on(serve_until_asked(options, settings))
+}
+
+fn load(path: &Path) -> Result<Settings, Failure> {
+    let coloured = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    mantlet_config::load(path, &ProcessEnvironment).map_err(|problems| Failure::wrong_use(problems.render(coloured)))
+}
+
+async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, Failure> {
+    let token_file = settings.identity.token_file.clone();
+    let token = state::token(&token_file)?;
+    let address = settings.listen.address;
+    let names: Vec<String> = settings.servers.iter().map(|server| server.name.clone()).collect();
+    let anonymous = settings.identity.anonymous;
+    let gateway = run::gateway(settings, Some(token))?;
+    let listener = Listener::bind(&gateway)
+        .await
+        .map_err(|error| Failure::could_not_run(format!("`{address}` could not be listened on: {error}")))?;
+    let address = listener.address()?;
+    let note = run::keep_note(&gateway, "serve", Some(address.to_string()));
+    greet(&address.to_string(), &names, &token_file, anonymous);
+    let reloading = tokio::spawn(reload(Arc::clone(&gateway), options.config.clone()));
+    serve(Arc::clone(&gateway), listener, run::asked_to_end()).await;
+    reloading.abort();
+    gateway.close().await;
+    drop(note);
+    Ok(failure::FINE)
+}
+
+fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
+    term::say(&format!("mantlet {} on http://{address}/mcp", env!("CARGO_PKG_VERSION")));
+    for name in names {
+        term::say(&format!("  {name}: http://{address}/servers/{name}/mcp"));
+    }
+    term::say(&format!("  token: in `{}`, sent as `Authorization: Bearer …`", token_file.display()));
+    if anonymous {
+        term::say("  note: anyone on this machine may call without the token (`identity.anonymous`)");
+    }
+}
+
+/// Takes a changed configuration file, or says why not and keeps the old one. Looks at the contents: a changed
+/// link or a file that was swapped is seen as well.
+async fn reload(gateway: Arc<Gateway>, path: PathBuf) {
+    let mut known = std::fs::read(&path).unwrap_or_default();
+    let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
+    loop {
+        let told = tokio::select! {
+            _ = asked.recv() => true,
+            () = tokio::time::sleep(LOOK) => false,
+        };
+        let Ok(now) = std::fs::read(&path) else { continue };
+        if now == known && !told {
+            continue;
+        }
+        known = now;
+        match mantlet_config::load(&path, &ProcessEnvironment) {
+            Ok(settings) => match gateway.replace(settings).await {
+                Ok(()) => term::say("the configuration was read again and is in force"),
+                Err(error) => term::say(&format!("the new configuration is not taken, the old one stays: {error}")),
+            },
+            Err(problems) => {
+                term::say(&problems.render(false));
+                term::say("the new configuration is not taken, the old one stays");
+            }
+        }
+    }
+}

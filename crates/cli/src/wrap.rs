@@ -1,0 +1,151 @@
+//! `mantlet wrap -- CMD`: what a client's configuration runs instead of `CMD`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use mantlet_config::{Hidden, ProcessEnvironment, Settings, Transport};
+use mantlet_gateway::listen::stdio;
+
+use crate::failure::{self, Failure};
+use crate::{run, state};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  mantlet wrap -- npx -y @modelcontextprotocol/server-everything\n  mantlet wrap --name github --env GITHUB_TOKEN -- github-mcp-server stdio\n  mantlet wrap --config mantlet.yaml --name files")]
+pub(crate) struct Options {
+    /// The server's name in the log and the status
+    #[arg(long, short)]
+    name: Option<String>,
+    /// Take the server with this name, and all settings, from a configuration file
+    #[arg(long, short, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Pass on this variable of the environment (or set it: `NAME=VALUE`); may be given more than once
+    #[arg(long = "env", short, value_name = "NAME[=VALUE]")]
+    environment: Vec<String>,
+    /// The server's command
+    #[arg(last = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(options: Options) -> Result<u8, Failure> {
+    let settings = settings(options)?;
+    run::talk("warn");
+    let runtime = run::runtime()?;
+    let outcome = runtime.block_on(wrap(settings));
+    // Standard input is read by a thread that cannot be stopped; it must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn settings(options: Options) -> Result<Settings, Failure> {
+    let mut settings = match (&options.config, options.command.is_empty()) {
+        (None, true) => return Err(Failure::wrong_use("there is no command to run: write it after `--`")),
+        (None, false) => {
+            let name = options.name.clone().unwrap_or_else(|| name_of(&options.command));
+            Settings::wrap(&name, options.command, &state::directory())
+                .map_err(|problems| Failure::wrong_use(problems.render(false)))?
+        }
+        (Some(path), true) => from_file(path, options.name.as_deref())?,
+        (Some(_), false) => return Err(Failure::wrong_use("give a command after `--`, or `--config`, not both")),
+    };
+    let process = std::process::id().to_string();
+    settings.audit.path = settings.audit.path.join(process);
+    for server in &mut settings.servers {
+        if let Transport::Command(line) = &mut server.transport {
+            for entry in &options.environment {
+                let (name, value) = variable(entry)?;
+                line.environment.insert(name, Hidden::new(value));
+            }
+        }
+    }
+    Ok(settings)
+}
+
+fn from_file(path: &Path, name: Option<&str>) -> Result<Settings, Failure> {
+    let mut settings = mantlet_config::load(path, &ProcessEnvironment)
+        .map_err(|problems| Failure::wrong_use(problems.render(false)))?;
+    let name = match (name, settings.servers.as_slice()) {
+        (Some(name), _) => name.to_owned(),
+        (None, [only]) => only.name.clone(),
+        (None, _) => return Err(Failure::wrong_use("the file has several servers: say which with `--name`")),
+    };
+    settings.servers.retain(|server| server.name == name);
+    if settings.servers.is_empty() {
+        return Err(Failure::wrong_use(format!("`{}` has no server `{name}`", path.display())));
+    }
+    settings.audit.path = settings.audit.path.join("wrap").join(&name);
+    Ok(settings)
+}
+
+fn variable(entry: &str) -> Result<(String, String), Failure> {
+    match entry.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => match std::env::var(entry) {
+            Ok(value) => Ok((entry.to_owned(), value)),
+            Err(_) => Err(Failure::wrong_use(format!("the variable `{entry}` is not set: set it, or leave out `--env {entry}`"))),
+        },
+    }
+}
+
+/// A name out of a command: of the package that a launcher runs, else of the program.
+fn name_of(command: &[String]) -> String {
+    let program = command.first().map(String::as_str).unwrap_or_default();
+    let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let launchers = ["npx", "uvx", "node", "python", "python3", "bunx", "deno", "pnpm", "uv", "docker"];
+    let word = if launchers.contains(&base(program).as_str()) {
+        let words = command.iter().skip(1).filter(|word| !word.starts_with('-'));
+        words.map(|word| base(word)).find(|word| !matches!(word.as_str(), "run" | "dlx" | "")).unwrap_or_else(|| base(program))
+    } else {
+        base(program)
+    };
+    let mut name: String = word
+        .chars()
+        .map(|letter| letter.to_ascii_lowercase())
+        .map(|letter| if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' })
+        .take(32)
+        .collect();
+    while name.contains("--") {
+        name = name.replace("--", "-");
+    }
+    let name = name.trim_matches('-').to_owned();
+    if name.is_empty() { "server".to_owned() } else { name }
+}
+
+async fn wrap(settings: Settings) -> Result<u8, Failure> {
+    let name = settings.servers.first().map(|server| server.name.clone()).unwrap_or_default();
+    let log = settings.audit.path.clone();
+    let gateway = run::gateway(settings, None)?;
+    let note = run::keep_note(&gateway, "wrap", None);
+    let subject = std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+    let serving = stdio::serve(Arc::clone(&gateway), &name, subject, tokio::io::stdin(), tokio::io::stdout());
+    let outcome = tokio::select! {
+        outcome = serving => outcome,
+        () = run::asked_to_end() => {
+            gateway.close().await;
+            Ok(())
+        }
+    };
+    drop(note);
+    tracing::info!(log = %log.display(), "the log of this run");
+    match outcome {
+        Ok(()) => Ok(failure::FINE),
+        // The client has gone: that is how a client ends its servers.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(failure::FINE),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_made_of_what_is_run() {
+        let name = |words: &[&str]| name_of(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesystem");
+        assert_eq!(name(&["uvx", "mcp_server__git"]), "mcp-server-git");
+        assert_eq!(name(&["/usr/bin/mcp-server-time"]), "mcp-server-time");
+        assert_eq!(name(&["node"]), "node");
+        assert_eq!(name(&["__"]), "server");
+    }
+}
