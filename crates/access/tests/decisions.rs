@@ -1,5 +1,7 @@
 //! Decision tests as data: each file of `tests/decisions` has rules and questions with their verdicts.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+
 use mantlet_access::{Action, Authorizer, Caller, Item, Lists, Means, Question, ServerRules, Verdict};
 use serde::Deserialize;
 

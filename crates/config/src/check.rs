@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use crate::bounds;
 use crate::diagnose::{Problem, quoted};
+use crate::naming::near_name;
 use crate::quantity::{NotOne, Pause, Size, Whole};
 use crate::reference::{Lookup, is_name};
 
 pub(crate) use listen::{address, host, origin};
-pub(crate) use remote::{Reach, header_name, header_value, in_the_clear, url};
+pub(crate) use remote::{Reach, header_name, header_value, in_the_clear, is_own, url};
 
 /// Why a value does not do. It never holds the value, which may have come from a reference.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,25 +76,7 @@ pub(crate) fn server_name(name: &str) -> Result<(), Unfit> {
     let help = "a name has 1 to 32 lower-case letters, digits, `-` and `_`, no `__`, and a letter or digit at both ends";
     Err(Unfit::new("is no name for a server")
         .help(help)
-        .meant(near_server_name(name)))
-}
-
-/// The name of a server that is nearest to some text.
-pub(crate) fn near_server_name(text: &str) -> Option<String> {
-    let mut name = String::new();
-    for letter in text.chars().flat_map(char::to_lowercase) {
-        let letter = if letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_' {
-            letter
-        } else {
-            '-'
-        };
-        let joins = matches!(letter, '-' | '_');
-        if name.len() < bounds::SERVER_NAME && !(joins && (name.is_empty() || name.ends_with(['-', '_']))) {
-            name.push(letter);
-        }
-    }
-    name.truncate(name.trim_end_matches(['-', '_']).len());
-    (!name.is_empty()).then_some(name)
+        .meant(near_name(name)))
 }
 
 /// A full path; `~/` is the home directory.
@@ -275,23 +258,25 @@ mod tests {
             assert_eq!(server_name(name), Ok(()), "{name}");
         }
         let long = "x".repeat(33);
-        for name in
-            ["", "Files", "a__b", "a_", "a-", "_a", "-a", "a.b", "a b", "a/b", "é", "a\n", "a\u{200b}b", "__", &long]
-        {
+        for name in [
+            "",
+            "Files",
+            "a__b",
+            "a_",
+            "a-",
+            "_a",
+            "-a",
+            "a.b",
+            "a b",
+            "a/b",
+            "é",
+            "a\n",
+            "a\u{200b}b",
+            "__",
+            &long,
+        ] {
             assert!(server_name(name).is_err(), "{name:?}");
         }
-    }
-
-    #[test]
-    fn what_is_nearly_a_server_name_has_one() {
-        for (text, name) in
-            [("Files", "files"), ("a__b", "a_b"), ("My Server!", "my-server"), ("_a_", "a"), ("a.-.b", "a-b")]
-        {
-            assert_eq!(near_server_name(text).as_deref(), Some(name));
-            assert_eq!(server_name(name), Ok(()));
-        }
-        assert_eq!(near_server_name("…"), None);
-        assert_eq!(near_server_name(&"é".repeat(1000)), None);
     }
 
     #[test]
@@ -325,13 +310,25 @@ mod tests {
         assert_eq!(wait("10m"), Ok(Duration::from_secs(600)));
         assert!(wait("99ms").is_err() && wait("601s").is_err() && wait("0s").is_err());
         assert_eq!(count(&Whole("7".to_owned()), 1..=7), Ok(7));
-        assert!(count(&Whole("4294967297".to_owned()), 1..=7).is_err(), "no wrapping");
+        assert!(
+            count(&Whole("4294967297".to_owned()), 1..=7).is_err(),
+            "no wrapping"
+        );
     }
 
     #[test]
     fn bounds_are_told_as_they_are_written() {
-        assert_eq!((bytes(4 << 20), bytes(64 << 10), bytes(100)), ("4MiB".into(), "64KiB".into(), "100".into()));
-        let times = [(100, "100ms"), (1000, "1s"), (90_000, "90s"), (600_000, "10m"), (3_600_000, "1h")];
+        assert_eq!(
+            (bytes(4 << 20), bytes(64 << 10), bytes(100)),
+            ("4MiB".into(), "64KiB".into(), "100".into())
+        );
+        let times = [
+            (100, "100ms"),
+            (1000, "1s"),
+            (90_000, "90s"),
+            (600_000, "10m"),
+            (3_600_000, "1h"),
+        ];
         for (millis, said) in times {
             assert_eq!(time(Duration::from_millis(millis)), said);
         }

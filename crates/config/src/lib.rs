@@ -12,6 +12,7 @@ mod file;
 mod hidden;
 mod hint;
 mod lower;
+mod naming;
 mod quantity;
 mod read;
 mod reference;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 
 pub use diagnose::{Diagnosis, Problem};
 pub use hidden::Hidden;
+pub use naming::name_for;
 pub use reference::{Lookup, ProcessEnvironment};
 pub use schema::json_schema;
 pub use settings::{
@@ -93,4 +95,37 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         Problem::new(format!("the file is not UTF-8 text: byte {at} is no character"))
             .help("save it as UTF-8 (an editor calls this the file's encoding)")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_is_kept_where_the_system_keeps_it() {
+        let of = |pairs: &[(&str, &str)]| {
+            let pairs: Vec<(String, String)> = pairs
+                .iter()
+                .map(|(name, value)| ((*name).into(), (*value).into()))
+                .collect();
+            let lookup = move |name: &str| {
+                pairs
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, value)| value.clone())
+            };
+            state_directory(&lookup).display().to_string()
+        };
+        assert_eq!(
+            of(&[("XDG_STATE_HOME", "/xdg"), ("HOME", "/home/ada")]),
+            "/xdg/mantlet"
+        );
+        assert_eq!(of(&[("HOME", "/home/ada")]), "/home/ada/.local/state/mantlet");
+        assert_eq!(
+            of(&[("XDG_STATE_HOME", "relative"), ("HOME", "/home/ada")]),
+            "/home/ada/.local/state/mantlet"
+        );
+        assert_eq!(of(&[("XDG_STATE_HOME", ""), ("HOME", "")]), "/var/lib/mantlet");
+        assert_eq!(of(&[]), "/var/lib/mantlet");
+    }
 }

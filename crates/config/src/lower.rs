@@ -11,7 +11,7 @@ use crate::check::{self, Unfit};
 use crate::diagnose::{Book, Problem, quoted};
 use crate::file::{self, File};
 use crate::reference::Lookup;
-use crate::settings::{Audit, Identity, Limits, Listen, Settings, Timeouts};
+use crate::settings::{Audit, Identity, Limits, Listen, Settings, Timeouts, Transport};
 use crate::tree::{Content, Node};
 use crate::{bounds, defaults, state_directory};
 
@@ -20,14 +20,16 @@ use crate::{bounds, defaults, state_directory};
 pub(crate) fn file(file: File, tree: &Node, lookup: &dyn Lookup, book: &mut Book) -> Settings {
     let mut lower = Lower { tree, lookup, book };
     let state = state_directory(lookup);
-    Settings {
+    let settings = Settings {
         listen: lower.listen(file.listen.unwrap_or_default()),
         identity: lower.identity(file.identity.unwrap_or_default(), defaults::identity(&state)),
         servers: lower.servers(file.servers),
         limits: lower.limits(&file.limits.unwrap_or_default()),
         timeouts: lower.timeouts(&file.timeouts.unwrap_or_default()),
         audit: lower.audit(file.audit.unwrap_or_default(), defaults::audit(&state)),
-    }
+    };
+    lower.together(&settings);
+    settings
 }
 
 struct Lower<'a> {
@@ -37,6 +39,32 @@ struct Lower<'a> {
 }
 
 impl Lower<'_> {
+    /// What single values do not show.
+    fn together(&mut self, settings: &Settings) {
+        if settings.identity.anonymous && !settings.listen.allowed_hosts.is_empty() {
+            // Behind a proxy every caller comes from this machine.
+            let problem = Problem::new("callers without a token and `allowed_hosts` do not go together")
+                .help("`allowed_hosts` is for a proxy in front, and whoever reaches that would be taken for a local caller")
+                .help("remove `anonymous`, so that callers need the token, or `allowed_hosts`");
+            let problem = match self.tree.key_at(&["listen", "allowed_hosts"]) {
+                Some(place) => problem.also(place, "and this"),
+                None => problem,
+            };
+            self.say_of_key(&["identity", "anonymous"], problem);
+        }
+        for server in &settings.servers {
+            let Transport::Http(remote) = &server.transport else {
+                continue;
+            };
+            if check::is_own(&remote.url, settings.listen.address) {
+                let problem = Problem::new("a server cannot be the gateway itself")
+                    .label("the gateway listens here")
+                    .help("write the address of the server, or let the gateway listen on another port");
+                self.say(&["servers", &server.name, "url"], problem);
+            }
+        }
+    }
+
     fn listen(&mut self, written: file::Listen) -> Listen {
         let default = defaults::listen();
         let way = |key: &'static str| ["listen", key];

@@ -17,7 +17,7 @@ use crate::diagnose::{Diagnosis, Problem};
 use crate::hidden::Hidden;
 
 /// A whole configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where clients reach the gateway over HTTP. `wrap` does not listen.
     pub listen: Listen,
@@ -57,7 +57,7 @@ pub struct Identity {
 }
 
 /// One MCP server behind the gateway.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server {
     /// `[a-z0-9][a-z0-9_-]{0,31}`, without `__` and without `_` or `-` at the end.
     pub name: String,
@@ -148,7 +148,7 @@ pub struct Restart {
 }
 
 /// How much is taken at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The caps on one message of a client: bytes, depth, batch and what follows from them.
     pub message: Caps,
@@ -180,7 +180,7 @@ pub struct Timeouts {
 }
 
 /// The record of every message.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Audit {
     /// The directory of the log: an absolute path.
     pub path: PathBuf,
@@ -254,12 +254,74 @@ impl fmt::Debug for CommandLine {
 impl fmt::Debug for HttpServer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Paths of web hooks and the like are credentials as well: scheme and host are shown.
-        let end = self.url.match_indices('/').nth(2).map_or(self.url.len(), |(at, _)| at);
+        let end = self
+            .url
+            .match_indices('/')
+            .nth(2)
+            .map_or(self.url.len(), |(at, _)| at);
         let origin = self.url.get(..end).unwrap_or_default();
         out.debug_struct("HttpServer")
             .field("origin", &origin)
             .field("headers", &self.headers)
             .field("kind", &self.kind)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrap(name: &str, argv: &[&str]) -> Result<Settings, Diagnosis> {
+        Settings::wrap(
+            name,
+            argv.iter().map(|&text| text.to_owned()).collect(),
+            Path::new("/state"),
+        )
+    }
+
+    #[test]
+    fn wrap_guards_one_server_with_the_defaults() {
+        let settings = wrap("files", &["./server", "--token", "s3cret"]).unwrap();
+        let [server] = settings.servers.as_slice() else {
+            panic!("one server")
+        };
+        assert_eq!(
+            (server.name.as_str(), server.rules.name.as_str()),
+            ("files", "files")
+        );
+        assert_eq!(server.rules.allow, None);
+        let Transport::Command(line) = &server.transport else {
+            panic!("a command")
+        };
+        assert_eq!(line.argv, ["./server", "--token", "s3cret"]);
+        assert_eq!(settings.audit.path, Path::new("/state/audit/wrap/files"));
+        assert!(!settings.identity.anonymous);
+        assert!(!format!("{settings:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn wrap_means_what_a_file_with_one_server_means() {
+        let nothing = |name: &str| (name == "XDG_STATE_HOME").then(|| "/xdg".to_owned());
+        let mut wrapped = Settings::wrap("it", vec!["run".to_owned()], Path::new("/xdg/mantlet")).unwrap();
+        wrapped.audit.path = "/xdg/mantlet/audit".into();
+        assert_eq!(
+            crate::parse("servers: { it: { command: [run] } }", "plain", &nothing).unwrap(),
+            wrapped
+        );
+    }
+
+    #[test]
+    fn wrap_refuses_what_cannot_run() {
+        for (name, argv) in [
+            ("files", &[][..]),
+            ("files", &[""]),
+            ("files", &["a", "b\0c"]),
+            ("../x", &["a"]),
+            ("a__b", &["a"]),
+            ("", &["a"]),
+        ] {
+            assert!(wrap(name, argv).is_err(), "{name:?} {argv:?}");
+        }
     }
 }

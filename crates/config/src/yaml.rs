@@ -3,7 +3,8 @@
 //! What the values mean is not known here.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry::{Occupied, Vacant};
 use std::ops::Range;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
@@ -67,7 +68,7 @@ enum Frame {
         start: Range<usize>,
         anchor: usize,
         entries: Vec<Entry>,
-        seen: HashSet<String>,
+        seen: HashMap<String, Range<usize>>,
         key: Key,
     },
 }
@@ -79,7 +80,7 @@ enum Key {
     /// The value of this one.
     Taken(String, Range<usize>),
     /// The value of a key that stood before: it is read and forgotten.
-    Again,
+    Again(String),
 }
 
 struct Composer<'a> {
@@ -125,7 +126,7 @@ impl Composer<'_> {
             Event::MappingStart(style, anchor, tag) => {
                 no_tag(tag.is_some(), &at)?;
                 let start = self.start_of(style, at);
-                let (entries, seen) = (Vec::new(), HashSet::new());
+                let (entries, seen) = (Vec::new(), HashMap::new());
                 self.begin(Frame::Map {
                     start,
                     anchor,
@@ -241,7 +242,7 @@ impl Composer<'_> {
         let mut above = None;
         let keys = self.frames.iter().filter_map(|frame| match frame {
             Frame::Map {
-                key: Key::Taken(name, _),
+                key: Key::Taken(name, _) | Key::Again(name),
                 ..
             } => Some(name.as_str()),
             _ => None,
@@ -294,18 +295,19 @@ impl Composer<'_> {
                     span,
                     value: node,
                 }),
-                Key::Again => {}
+                Key::Again(_) => {}
                 Key::Awaited => {
                     let name = key_text(node, at)?;
-                    *key = if seen.insert(name.clone()) {
-                        Key::Taken(name, at.clone())
-                    } else {
-                        let first = entries
-                            .iter()
-                            .find(|entry| entry.key == name)
-                            .map(|entry| entry.span.clone());
-                        self.book.add(twice(&name, at, first));
-                        Key::Again
+                    *key = match seen.entry(name) {
+                        Vacant(new) => {
+                            let name = new.key().clone();
+                            new.insert(at.clone());
+                            Key::Taken(name, at.clone())
+                        }
+                        Occupied(first) => {
+                            self.book.add(twice(first.key(), at, first.get().clone()));
+                            Key::Again(first.key().clone())
+                        }
                     };
                 }
             },
@@ -327,15 +329,12 @@ fn key_text(node: Node, at: &Range<usize>) -> Result<String, Problem> {
     }
 }
 
-fn twice(name: &str, at: &Range<usize>, first: Option<Range<usize>>) -> Problem {
-    let problem = Problem::new(format!("the key {} stands twice", quoted(name)))
+fn twice(name: &str, at: &Range<usize>, first: Range<usize>) -> Problem {
+    Problem::new(format!("the key {} stands twice", quoted(name)))
         .at(at.clone())
         .label("again here")
-        .help("which one counts would be a guess: keep one");
-    match first {
-        Some(first) => problem.also(first, "first here"),
-        None => problem,
-    }
+        .also(first, "first here")
+        .help("which one counts would be a guess: keep one")
 }
 
 fn no_tag(tagged: bool, at: &Range<usize>) -> Result<(), Problem> {
@@ -365,4 +364,3 @@ fn one_line(text: &str, span: &Span) -> Range<usize> {
     let first = shown.lines().next().unwrap_or_default().trim_end();
     range.start..range.start.saturating_add(first.len())
 }
-

@@ -1,6 +1,8 @@
 //! Files that are meant to hurt: they are refused quickly, without a panic, and nothing that a reference fetched
 //! is ever shown.
 
+#![expect(clippy::expect_used, reason = "a helper of tests")]
+
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
@@ -21,14 +23,25 @@ fn lookup(name: &str) -> Option<String> {
 fn read(text: &str) -> Result<Settings, Diagnosis> {
     let begun = Instant::now();
     let outcome = parse(text, "hostile.yaml", &lookup);
-    let told = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
-    assert!(begun.elapsed() < Duration::from_secs(10), "slow: {} bytes", text.len());
+    let told = outcome
+        .as_ref()
+        .err()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "slow: {} bytes",
+        text.len()
+    );
     assert!(told.len() < 200_000, "{} bytes of message", told.len());
     outcome
 }
 
 fn refusal(text: &str) -> String {
-    read(text).map(|settings| format!("{settings:?}")).expect_err("it was taken").to_string()
+    read(text)
+        .map(|settings| format!("{settings:?}"))
+        .expect_err("it was taken")
+        .to_string()
 }
 
 #[test]
@@ -82,12 +95,34 @@ fn size_is_bounded() {
 #[test]
 fn large_files_are_read_in_time() {
     let mib = 1024 * 1024;
-    for piece in ["a: ", "a\n", "- a\n", "'", "\"\\", "|\n", "&a ", "*a ", "!a ", "? a\n: b\n", "#\n", "\t", ": ", "{", "a: {}\n", "%", "\u{feff}", "é"] {
+    for piece in [
+        "a: ",
+        "a\n",
+        "- a\n",
+        "'",
+        "\"\\",
+        "|\n",
+        "&a ",
+        "*a ",
+        "!a ",
+        "? a\n: b\n",
+        "#\n",
+        "\t",
+        ": ",
+        "{",
+        "a: {}\n",
+        "%",
+        "\u{feff}",
+        "é",
+    ] {
         drop(read(&piece.repeat(mib / piece.len() / 4)));
     }
     let line = format!("servers: {{ a: {{ command: [run, {}] }} }}", "x".repeat(mib / 2));
     read(&line).unwrap_or_else(|diagnosis| panic!("{diagnosis}"));
-    let wrong = format!("servers: {{ a: {{ command: [run], url: {} }} }}", "x".repeat(mib / 2));
+    let wrong = format!(
+        "servers: {{ a: {{ command: [run], url: {} }} }}",
+        "x".repeat(mib / 2)
+    );
     assert!(refusal(&wrong).len() < 10_000, "a long line is cut");
 }
 
@@ -109,7 +144,9 @@ fn thousands_of_problems_are_summed_up() {
 
 #[test]
 fn what_the_file_says_cannot_steer_the_terminal() {
-    let told = refusal("\"\\e[2J\\u202eevil\\r\": 1\nservers: { a: { command: [run], protocol: \"\\e]0;x\\a\" } }\n");
+    let told = refusal(
+        "\"\\e[2J\\u202eevil\\r\": 1\nservers: { a: { command: [run], protocol: \"\\e]0;x\\a\" } }\n",
+    );
     let control = |letter: char| letter.is_control() && letter != '\n';
     assert!(!told.contains(control), "{told:?}");
     let told = refusal("servers: { a: { command: [run], protocol: '\u{202e}x\u{7f}' } }\n");
@@ -137,7 +174,11 @@ fn what_yaml_allows_and_a_configuration_does_not_need_is_refused() {
     ] {
         refusal(&text);
     }
-    for text in [format!("---\n{server}...\n"), format!("\u{feff}{server}"), server.replace('\n', "\r\n")] {
+    for text in [
+        format!("---\n{server}...\n"),
+        format!("\u{feff}{server}"),
+        server.replace('\n', "\r\n"),
+    ] {
         read(&text).unwrap_or_else(|diagnosis| panic!("{text:?}\n{diagnosis}"));
     }
 }
@@ -152,10 +193,29 @@ fn a_file_that_is_no_text_is_refused() {
         load(&path, &lookup).expect_err("it was taken").to_string()
     };
     assert!(told(b"servers: \xff\xfe").contains("byte 9 is no character"));
-    assert!(told("servers: {}".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>().as_slice()).contains("error"));
+    assert!(
+        told(
+            "servers: {}"
+                .encode_utf16()
+                .flat_map(u16::to_le_bytes)
+                .collect::<Vec<u8>>()
+                .as_slice()
+        )
+        .contains("error")
+    );
     assert!(told(&vec![b'#'; 3 * 1024 * 1024]).contains("larger than"));
-    assert!(load(&directory, &lookup).unwrap_err().to_string().contains("cannot be read"));
-    assert!(load(&directory.join("none"), &lookup).unwrap_err().to_string().contains("none"));
+    assert!(
+        load(&directory, &lookup)
+            .unwrap_err()
+            .to_string()
+            .contains("cannot be read")
+    );
+    assert!(
+        load(&directory.join("none"), &lookup)
+            .unwrap_err()
+            .to_string()
+            .contains("none")
+    );
     std::fs::remove_dir_all(&directory).unwrap();
 }
 
@@ -163,7 +223,12 @@ fn a_file_that_is_no_text_is_refused() {
 fn an_endless_file_is_not_read_to_its_end() {
     let zero = std::path::Path::new("/dev/zero");
     if zero.exists() {
-        assert!(load(zero, &lookup).unwrap_err().to_string().contains("larger than"));
+        assert!(
+            load(zero, &lookup)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than")
+        );
     }
 }
 
@@ -201,7 +266,11 @@ fn no_message_shows_what_a_reference_fetched() {
     assert_eq!(diagnosis.problems().len(), 20);
     for text in [EVERYWHERE.to_owned(), halves(0), halves(1), halves(2), halves(3)] {
         let diagnosis = read(&text).unwrap_err();
-        for told in [diagnosis.render(false), diagnosis.render(true), format!("{diagnosis:?}")] {
+        for told in [
+            diagnosis.render(false),
+            diagnosis.render(true),
+            format!("{diagnosis:?}"),
+        ] {
             assert!(!told.contains(SECRET), "{told}");
         }
     }

@@ -1,5 +1,7 @@
 //! What is said of files that are wrong: the whole text, as an author sees it.
 
+#![expect(clippy::panic, reason = "a helper of tests")]
+
 use mantlet_config::parse;
 
 fn refusal(text: &str) -> String {
@@ -786,5 +788,41 @@ timeouts: { idle_session: 2h, session: 1h }
       |                           ^^
       |
       = help: make `idle_session` shorter, or `session` longer
+    "##);
+}
+
+#[test]
+fn anonymous_callers_behind_a_proxy() {
+    let text = r#"listen: { allowed_hosts: [mcp.example.com] }
+identity: { anonymous: loopback }
+servers: { files: { command: [run] } }
+"#;
+    insta::assert_snapshot!(refusal(text), @r##"
+    error: callers without a token and `allowed_hosts` do not go together
+     --> mantlet.yaml:2:13
+      |
+    1 | listen: { allowed_hosts: [mcp.example.com] }
+      |           ------------- and this
+    2 | identity: { anonymous: loopback }
+      |             ^^^^^^^^^
+      |
+      = help: `allowed_hosts` is for a proxy in front, and whoever reaches that would be taken for a local caller
+      = help: remove `anonymous`, so that callers need the token, or `allowed_hosts`
+    "##);
+}
+
+#[test]
+fn a_server_that_is_the_gateway() {
+    let text = r#"servers:
+  me: { url: "http://localhost:8300/mcp" }
+"#;
+    insta::assert_snapshot!(refusal(text), @r##"
+    error: a server cannot be the gateway itself
+     --> mantlet.yaml:2:14
+      |
+    2 |   me: { url: "http://localhost:8300/mcp" }
+      |              ^^^^^^^^^^^^^^^^^^^^^^^^^^^ the gateway listens here
+      |
+      = help: write the address of the server, or let the gateway listen on another port
     "##);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use mantlet_access::Caller;
-use mantlet_wire::{Body, Id, Message};
+use mantlet_wire::{Body, Id, Json, Message};
 
 use crate::Gateway;
 use crate::client::Outbound;
@@ -178,9 +178,26 @@ fn reply(outcome: Result<Answer, Refusal>, id: Option<&Id>, face: Face) -> Reply
             };
             // A refused notification has no answer over JSON-RPC, only its HTTP status.
             let status = if id.is_none() && status == StatusCode::OK { StatusCode::BAD_REQUEST } else { status };
-            Reply { status, body: Some(refusal.to_message(id).bytes().clone()), session: None }
+            let message = match (refusal.reason, id) {
+                (Reason::InvalidArguments, Some(id)) => tool_error(&refusal, id, face),
+                _ => refusal.to_message(id),
+            };
+            Reply { status, body: Some(message.bytes().clone()), session: None }
         }
     }
+}
+
+/// Wrong arguments are told as a tool's own error, which the model reads and can mend (MCP server/tools §Error
+/// Handling, SEP-1303).
+fn tool_error(refusal: &Refusal, id: &Id, face: Face) -> Message {
+    let mut result = serde_json::json!({
+        "content": [{ "type": "text", "text": refusal.public }],
+        "isError": true,
+    });
+    if let (Face::Modern, Some(result)) = (face, result.as_object_mut()) {
+        result.insert("resultType".to_owned(), "complete".into());
+    }
+    Message::response(id, Json::from_value(&result))
 }
 
 /// The HTTP status of an error that came from a server of the stateless era (MCP 2026-07-28 streamable-http).

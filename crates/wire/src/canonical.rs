@@ -14,7 +14,10 @@ use crate::token::{Token, Tokens};
 /// with such integers can have the same canonical form.
 #[must_use]
 pub fn canonical(raw: Raw<'_>) -> Vec<u8> {
-    let mut writer = Writer { out: Vec::with_capacity(raw.as_bytes().len()), open: Vec::new() };
+    let mut writer = Writer {
+        out: Vec::with_capacity(raw.as_bytes().len()),
+        open: Vec::new(),
+    };
     for token in Tokens::of(raw) {
         writer.take(token);
     }
@@ -71,7 +74,9 @@ impl<'a> Writer<'a> {
     }
 
     fn key(&mut self, key: Cow<'a, str>) {
-        let Some(Level::Object(members)) = self.open.last_mut() else { return };
+        let Some(Level::Object(members)) = self.open.last_mut() else {
+            return;
+        };
         if !members.is_empty() {
             self.out.push(b',');
         }
@@ -97,9 +102,15 @@ impl<'a> Writer<'a> {
         if members.is_sorted_by(|one, two| in_order(&one.key, &two.key).is_le()) {
             return;
         }
-        let Some(first) = members.first().map(|member| member.start) else { return };
+        let Some(first) = members.first().map(|member| member.start) else {
+            return;
+        };
         // Every member but the last ends before the comma of the next one.
-        let ends = members.iter().skip(1).map(|next| next.start - 1).chain([self.out.len()]);
+        let ends = members
+            .iter()
+            .skip(1)
+            .map(|next| next.start - 1)
+            .chain([self.out.len()]);
         let mut written: Vec<(&Member<'_>, usize)> = members.iter().zip(ends).collect();
         written.sort_by(|(one, _), (two, _)| in_order(&one.key, &two.key));
         let mut sorted = Vec::with_capacity(self.out.len() - first);
@@ -129,7 +140,8 @@ impl<'a> Writer<'a> {
             return self.out.extend_from_slice(literal.as_bytes());
         }
         let value: f64 = literal.parse().unwrap_or_default();
-        self.out.extend_from_slice(ryu_js::Buffer::new().format(value).as_bytes());
+        self.out
+            .extend_from_slice(ryu_js::Buffer::new().format(value).as_bytes());
     }
 }
 

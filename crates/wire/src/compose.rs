@@ -16,7 +16,11 @@ impl Message {
     pub fn request(id: &Id, method: &str, params: Option<Json>) -> Self {
         let id = id.to_json();
         let method = Json::text(method);
-        write(&[("id", Some(&id)), ("method", Some(&method)), ("params", params.as_ref())])
+        write(&[
+            ("id", Some(&id)),
+            ("method", Some(&method)),
+            ("params", params.as_ref()),
+        ])
     }
 
     /// A notification. `params` has to be an object.
@@ -42,7 +46,10 @@ impl Message {
         }
         error.push('}');
         let error = Json::from_good(error.into());
-        write(&[("id", Some(&id.map_or_else(Json::null, Id::to_json))), ("error", Some(&error))])
+        write(&[
+            ("id", Some(&id.map_or_else(Json::null, Id::to_json))),
+            ("error", Some(&error)),
+        ])
     }
 
     /// Takes in a text that is known to be a message, as our own is; says what is wrong with it otherwise.
@@ -55,7 +62,12 @@ impl Message {
     /// the receiver gets an error, not half of what was meant.
     pub(crate) fn broken(id: Option<&Id>) -> Self {
         debug_assert!(false, "a message was broken while it was written");
-        Self::error_response(id, INTERNAL_ERROR, "the gateway could not write this message", None)
+        Self::error_response(
+            id,
+            INTERNAL_ERROR,
+            "the gateway could not write this message",
+            None,
+        )
     }
 }
 
@@ -73,8 +85,14 @@ pub(crate) fn generous() -> Caps {
 }
 
 fn write(members: &[(&str, Option<&Json>)]) -> Message {
-    let present = || members.iter().filter_map(|(key, value)| value.map(|value| (*key, value.as_str())));
-    let length = present().map(|(key, value)| key.len() + value.len() + 4).sum::<usize>();
+    let present = || {
+        members
+            .iter()
+            .filter_map(|(key, value)| value.map(|value| (*key, value.as_str())))
+    };
+    let length = present()
+        .map(|(key, value)| key.len() + value.len() + 4)
+        .sum::<usize>();
     let mut text = String::with_capacity(length + 20);
     text.push_str(r#"{"jsonrpc":"2.0""#);
     for (key, value) in present() {
@@ -92,7 +110,9 @@ pub(crate) fn find(bytes: &[u8]) -> Parts {
     let mut parts = Parts::default();
     let mut inside = Inside::new(bytes, 0);
     while let Some(member) = inside.member() {
-        let Some(key) = Raw::of(member.key.of(bytes)).text() else { continue };
+        let Some(key) = Raw::of(member.key.of(bytes)).text() else {
+            continue;
+        };
         let slot = match &*key {
             "jsonrpc" => &mut parts.jsonrpc,
             "id" => &mut parts.id,
@@ -104,7 +124,10 @@ pub(crate) fn find(bytes: &[u8]) -> Parts {
         };
         *slot = Some(member.value);
     }
-    parts.meta = parts.params.or(parts.result).and_then(|payload| find_meta(bytes, payload));
+    parts.meta = parts
+        .params
+        .or(parts.result)
+        .and_then(|payload| find_meta(bytes, payload));
     parts
 }
 

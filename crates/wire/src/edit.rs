@@ -28,7 +28,11 @@ pub struct Edit<'m> {
 impl Message {
     /// Starts changing the message.
     pub fn edit(&self) -> Edit<'_> {
-        Edit { message: self, splices: Splices::of(&self.bytes), misplaced: false }
+        Edit {
+            message: self,
+            splices: Splices::of(&self.bytes),
+            misplaced: false,
+        }
     }
 
     /// The same message with another id. Nothing is copied when it has this one already.
@@ -92,7 +96,11 @@ impl<'m> Edit<'m> {
         if self.splices.is_empty() && !self.misplaced {
             return message.clone();
         }
-        let edited = if self.misplaced { None } else { self.splices.finish() };
+        let edited = if self.misplaced {
+            None
+        } else {
+            self.splices.finish()
+        };
         let edited = edited.and_then(|(text, applied)| assemble(message, Bytes::from(text), &applied));
         edited.unwrap_or_else(|| Message::broken(message.id()))
     }
@@ -117,7 +125,10 @@ pub struct JsonEdit<'j> {
 impl Json {
     /// Starts changing the value.
     pub fn edit(&self) -> JsonEdit<'_> {
-        JsonEdit { splices: Splices::of(self.as_str().as_bytes()), json: self }
+        JsonEdit {
+            splices: Splices::of(self.as_str().as_bytes()),
+            json: self,
+        }
     }
 }
 
@@ -152,7 +163,9 @@ impl<'j> JsonEdit<'j> {
         if self.splices.is_empty() {
             return self.json.clone();
         }
-        self.splices.finish().map_or_else(Json::null, |(text, _)| Json::from_good(text.into()))
+        self.splices
+            .finish()
+            .map_or_else(Json::null, |(text, _)| Json::from_good(text.into()))
     }
 }
 
@@ -171,7 +184,9 @@ fn assemble(before: &Message, bytes: Bytes, applied: &[Applied]) -> Option<Messa
 fn shifted(before: &Message, bytes: &[u8], applied: &[Applied]) -> Option<Envelope> {
     let parts = &before.parts;
     let within = |piece: &Applied| {
-        parts.payload.is_some_and(|whole| whole.start < piece.at.start && piece.at.end < whole.end)
+        parts
+            .payload
+            .is_some_and(|whole| whole.start < piece.at.start && piece.at.end < whole.end)
     };
     let light = |piece: &Applied| Some(piece.at) == parts.id_at || within(piece);
     if !parts.kind.has_meta() || !applied.iter().all(light) {
@@ -192,7 +207,15 @@ fn shifted(before: &Message, bytes: &[u8], applied: &[Applied]) -> Option<Envelo
         (_, None) => None,
     };
     let method_at = parts.method_at.map(|span| move_by.span(span));
-    Some(Envelope { kind: parts.kind, id, id_at, method: parts.method.clone(), method_at, payload, meta })
+    Some(Envelope {
+        kind: parts.kind,
+        id,
+        id_at,
+        method: parts.method.clone(),
+        method_at,
+        payload,
+        meta,
+    })
 }
 
 struct Shift<'a>(&'a [Applied]);
@@ -208,7 +231,9 @@ impl Shift<'_> {
         };
         let start = shift(span.start, &|piece| piece.at.end <= span.start);
         // What is put in right after the stretch is none of it.
-        let end = shift(span.end, &|piece| piece.at.end <= span.end && piece.at.start < span.end);
+        let end = shift(span.end, &|piece| {
+            piece.at.end <= span.end && piece.at.start < span.end
+        });
         Span { start, end }
     }
 

@@ -42,7 +42,9 @@ pub fn body(bytes: Bytes, caps: &Caps, twins: Twins) -> Result<Body, Reject> {
         return message(bytes, caps, twins).map(Body::Single);
     }
     // No id: a refusal of the whole batch answers none of its messages.
-    batch(&bytes, caps, twins).map(Body::Batch).map_err(|reason| Reject::new(reason, None))
+    batch(&bytes, caps, twins)
+        .map(Body::Batch)
+        .map_err(|reason| Reject::new(reason, None))
 }
 
 /// A JSON-RPC message that was read strictly, or written by us. Cloning it copies no text.
@@ -120,13 +122,17 @@ impl Message {
     /// The parameters: always an object.
     #[must_use]
     pub fn params(&self) -> Option<Raw<'_>> {
-        matches!(self.parts.kind, Kind::Request | Kind::Notification).then(|| self.payload()).flatten()
+        matches!(self.parts.kind, Kind::Request | Kind::Notification)
+            .then(|| self.payload())
+            .flatten()
     }
 
     /// The result, of any shape.
     #[must_use]
     pub fn result(&self) -> Option<Raw<'_>> {
-        (self.parts.kind == Kind::Response).then(|| self.payload()).flatten()
+        (self.parts.kind == Kind::Response)
+            .then(|| self.payload())
+            .flatten()
     }
 
     /// The error object.
@@ -161,7 +167,16 @@ impl Message {
         if memchr::memchr2(b'\n', b'\r', &self.bytes).is_none() {
             return self.bytes.clone();
         }
-        self.bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }).collect()
+        self.bytes
+            .iter()
+            .map(|byte| {
+                if matches!(byte, b'\n' | b'\r') {
+                    b' '
+                } else {
+                    *byte
+                }
+            })
+            .collect()
     }
 
     /// How many bytes the text has.
@@ -210,7 +225,10 @@ fn read(bytes: &Bytes, caps: &Caps, twins: Twins) -> Result<Message, Reason> {
     let envelope = Envelope::check(&bytes, parts, caps)?;
     match walked.lookalike {
         Some(reason) if !matches!(envelope.method, Some(Method::Other(_))) => Err(reason),
-        _ => Ok(Message { bytes, parts: envelope }),
+        _ => Ok(Message {
+            bytes,
+            parts: envelope,
+        }),
     }
 }
 
@@ -224,7 +242,10 @@ fn reject(reason: Reason, bytes: &[u8], caps: &Caps) -> Reject {
 
 fn batch(bytes: &Bytes, caps: &Caps, twins: Twins) -> Result<Vec<Message>, Reason> {
     // The array itself is one level more than its messages have.
-    let outer = Caps { depth: caps.depth.saturating_add(1), ..caps.clone() };
+    let outer = Caps {
+        depth: caps.depth.saturating_add(1),
+        ..caps.clone()
+    };
     let walked = strict::walk(strict::open(bytes, &outer)?, Then::BATCH, &outer, twins)?;
     let items = || Raw::of(walked.root.of(bytes)).items();
     let limit = caps.batch;
@@ -233,7 +254,9 @@ fn batch(bytes: &Bytes, caps: &Caps, twins: Twins) -> Result<Vec<Message>, Reaso
         count if count > limit => return Err(Reason::BatchTooLarge { limit }),
         _ => {}
     }
-    items().map(|item| read(&bytes.slice_ref(item.as_bytes()), caps, twins)).collect()
+    items()
+        .map(|item| read(&bytes.slice_ref(item.as_bytes()), caps, twins))
+        .collect()
 }
 
 impl Envelope {
@@ -247,7 +270,11 @@ impl Envelope {
         let id = at(parts.id);
         let (kind, payload) = match (parts.method, parts.result, parts.error) {
             (Some(_), None, None) => {
-                let kind = if id.is_some() { Kind::Request } else { Kind::Notification };
+                let kind = if id.is_some() {
+                    Kind::Request
+                } else {
+                    Kind::Notification
+                };
                 (kind, parts.params)
             }
             (None, Some(result), None) => (Kind::Response, Some(result)),
@@ -293,9 +320,9 @@ fn check_method(raw: Raw<'_>) -> Result<Method, Reason> {
 
 fn check_params(params: Option<Raw<'_>>) -> Result<(), Reason> {
     match params {
-        Some(params) if params.shape() != Shape::Object => {
-            Err(Reason::ParamsNotObject { found: in_words(params) })
-        }
+        Some(params) if params.shape() != Shape::Object => Err(Reason::ParamsNotObject {
+            found: in_words(params),
+        }),
         _ => Ok(()),
     }
 }
@@ -303,10 +330,16 @@ fn check_params(params: Option<Raw<'_>>) -> Result<(), Reason> {
 fn check_error(error: Option<Raw<'_>>) -> Result<(), Reason> {
     let part = |key| error.and_then(|error| error.get(key));
     if part("code").and_then(Raw::int).is_none() {
-        return Err(Reason::ErrorObjectWrong { member: "code", expected: "an integer" });
+        return Err(Reason::ErrorObjectWrong {
+            member: "code",
+            expected: "an integer",
+        });
     }
     if !part("message").is_some_and(|message| message.shape() == Shape::Text) {
-        return Err(Reason::ErrorObjectWrong { member: "message", expected: "a string" });
+        return Err(Reason::ErrorObjectWrong {
+            member: "message",
+            expected: "a string",
+        });
     }
     Ok(())
 }
@@ -317,7 +350,9 @@ fn check_id(raw: Option<Raw<'_>>, kind: Kind, caps: &Caps) -> Result<Option<Id>,
     if raw.is_null() && kind == Kind::Error {
         return Ok(None);
     }
-    let Some(id) = raw.id() else { return Err(Reason::WrongId { found: in_words(raw) }) };
+    let Some(id) = raw.id() else {
+        return Err(Reason::WrongId { found: in_words(raw) });
+    };
     if !rescue::fits(&id, caps) {
         return Err(Reason::IdTooLong { limit: caps.id_bytes });
     }
@@ -327,7 +362,12 @@ fn check_id(raw: Option<Raw<'_>>, kind: Kind, caps: &Caps) -> Result<Option<Id>,
 impl Parts {
     /// The same parts of the text that starts at `start`.
     fn relative_to(self, start: usize) -> Self {
-        let moved = |span: Option<Span>| span.map(|span| Span { start: span.start - start, end: span.end - start });
+        let moved = |span: Option<Span>| {
+            span.map(|span| Span {
+                start: span.start - start,
+                end: span.end - start,
+            })
+        };
         Self {
             jsonrpc: moved(self.jsonrpc),
             id: moved(self.id),

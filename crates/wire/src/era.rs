@@ -27,8 +27,13 @@ pub enum Version {
 
 impl Version {
     /// All of them, the oldest first.
-    pub const ALL: [Self; 5] =
-        [Self::V2024_11_05, Self::V2025_03_26, Self::V2025_06_18, Self::V2025_11_25, Self::V2026_07_28];
+    pub const ALL: [Self; 5] = [
+        Self::V2024_11_05,
+        Self::V2025_03_26,
+        Self::V2025_06_18,
+        Self::V2025_11_25,
+        Self::V2026_07_28,
+    ];
 
     /// The newest one.
     pub const LATEST: Self = Self::V2026_07_28;
@@ -57,7 +62,11 @@ impl Version {
     /// Its era.
     #[must_use]
     pub fn era(self) -> Era {
-        if self < Self::V2026_07_28 { Era::Legacy } else { Era::Modern }
+        if self < Self::V2026_07_28 {
+            Era::Legacy
+        } else {
+            Era::Modern
+        }
     }
 
     /// Whether it has batches: MCP 2025-03-26 basic §Batching brought them, 2025-06-18 took them away.

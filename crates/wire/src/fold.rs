@@ -17,7 +17,11 @@ pub(crate) fn fold(key: &str) -> String {
             folded.push(char.to_ascii_lowercase());
         } else {
             let upper = lower(char).flat_map(char::to_uppercase);
-            folded.extend(upper.flat_map(char::to_lowercase).filter(|char| !is_unseen(*char)));
+            folded.extend(
+                upper
+                    .flat_map(char::to_lowercase)
+                    .filter(|char| !is_unseen(*char)),
+            );
         }
     }
     folded
@@ -47,8 +51,16 @@ mod tests {
     #[test]
     fn disguises_fall_off() {
         for disguised in [
-            "Params", "PARAMS", "params\0", "\u{feff}params", "par\u{200b}ams", " params\t", "para\u{ad}ms",
-            "param\u{17f}", "params\u{e0041}", "params\u{fe0f}",
+            "Params",
+            "PARAMS",
+            "params\0",
+            "\u{feff}params",
+            "par\u{200b}ams",
+            " params\t",
+            "para\u{ad}ms",
+            "param\u{17f}",
+            "params\u{e0041}",
+            "params\u{fe0f}",
         ] {
             assert_eq!(fold(disguised), "params", "{disguised:?}");
         }

@@ -34,7 +34,12 @@ impl Lines {
     /// Lines of at most `cap` bytes.
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        Self { cap, buffer: BytesMut::new(), searched: 0, dropped: 0 }
+        Self {
+            cap,
+            buffer: BytesMut::new(),
+            searched: 0,
+            dropped: 0,
+        }
     }
 
     /// Takes in what was read. Take all lines out before pushing more.
@@ -92,7 +97,8 @@ impl Iterator for Lines {
 #[must_use]
 pub fn looks_like_header(line: &[u8]) -> bool {
     ["content-length:", "content-type:"].iter().any(|header| {
-        line.get(..header.len()).is_some_and(|start| start.eq_ignore_ascii_case(header.as_bytes()))
+        line.get(..header.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(header.as_bytes()))
     })
 }
 
@@ -121,18 +127,33 @@ mod tests {
 
     #[test]
     fn lines_end_at_newlines() {
-        assert_eq!(cut([&b"a\nb\r\n"[..], b"\n \t\r\n", b"c\rd\nlast"], 9), [
-            text("a"), text("b"), Line::Blank, Line::Blank, text("c\rd"), text("last"),
-        ]);
+        assert_eq!(
+            cut([&b"a\nb\r\n"[..], b"\n \t\r\n", b"c\rd\nlast"], 9),
+            [
+                text("a"),
+                text("b"),
+                Line::Blank,
+                Line::Blank,
+                text("c\rd"),
+                text("last"),
+            ]
+        );
         assert_eq!(cut([&b""[..]], 9), []);
         assert_eq!(cut([&b"last\r"[..]], 9), [text("last")]);
     }
 
     #[test]
     fn a_line_too_long_is_dropped_and_the_next_one_is_not() {
-        assert_eq!(cut([&b"1234\n12345\n1234\r\n12345\r\nx"[..]], 4), [
-            text("1234"), Line::TooLong { bytes: 5 }, text("1234"), Line::TooLong { bytes: 6 }, text("x"),
-        ]);
+        assert_eq!(
+            cut([&b"1234\n12345\n1234\r\n12345\r\nx"[..]], 4),
+            [
+                text("1234"),
+                Line::TooLong { bytes: 5 },
+                text("1234"),
+                Line::TooLong { bytes: 6 },
+                text("x"),
+            ]
+        );
         assert_eq!(cut([&b"12345"[..]], 4), [Line::TooLong { bytes: 5 }]);
         assert_eq!(cut([&b"1234\r"[..]], 4), [text("1234")]);
         let long = vec![b'x'; 100_000];
@@ -143,7 +164,12 @@ mod tests {
     fn a_foreign_header_is_noticed() {
         assert!(looks_like_header(b"Content-Length: 12"));
         assert!(looks_like_header(b"content-type:x"));
-        for other in [&b"{\"Content-Length:\":1}"[..], b"Content-Length", b"", b" Content-Length: 1"] {
+        for other in [
+            &b"{\"Content-Length:\":1}"[..],
+            b"Content-Length",
+            b"",
+            b" Content-Length: 1",
+        ] {
             assert!(!looks_like_header(other));
         }
     }

@@ -69,7 +69,11 @@ impl Json {
     fn read(bytes: &[u8], caps: &Caps, twins: Twins) -> Result<Self, Reason> {
         let text = strict::open(bytes, caps)?;
         let walked = strict::walk(text, Then::FREE, caps, twins)?;
-        Ok(Self(text.get(walked.root.start..walked.root.end).unwrap_or_default().into()))
+        Ok(Self(
+            text.get(walked.root.start..walked.root.end)
+                .unwrap_or_default()
+                .into(),
+        ))
     }
 }
 

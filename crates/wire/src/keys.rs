@@ -18,7 +18,11 @@ pub(crate) struct Key<'t> {
 
 impl<'t> Key<'t> {
     pub(crate) fn new(exact: Cow<'t, str>, at: usize) -> Self {
-        let folded = if is_plain(&exact) { None } else { Some(fold(&exact).into()) };
+        let folded = if is_plain(&exact) {
+            None
+        } else {
+            Some(fold(&exact).into())
+        };
         Self { exact, folded, at }
     }
 
@@ -37,7 +41,11 @@ impl<'t> Key<'t> {
 
     /// What stands for the key in an index.
     fn indexed(&self, twins: bool) -> Box<str> {
-        if twins { self.folded().to_ascii_lowercase().into() } else { self.exact().into() }
+        if twins {
+            self.folded().to_ascii_lowercase().into()
+        } else {
+            self.exact().into()
+        }
     }
 }
 
@@ -54,17 +62,23 @@ pub(crate) struct Opened {
     /// Whether keys that fold to one are refused as well.
     twins: bool,
     /// Keyed by a secret of the process, so that nobody can choose keys that collide.
-    index: Option<Box<HashMap<Box<str>, usize>>>,
+    index: Option<HashMap<Box<str>, usize>>,
 }
 
 impl<'t> Keys<'t> {
     pub(crate) fn new() -> Self {
-        Self { seen: Vec::with_capacity(32) }
+        Self {
+            seen: Vec::with_capacity(32),
+        }
     }
 
     /// An object begins.
     pub(crate) fn open(&self, twins: bool) -> Opened {
-        Opened { base: self.seen.len(), twins, index: None }
+        Opened {
+            base: self.seen.len(),
+            twins,
+            index: None,
+        }
     }
 
     /// An object ends.
@@ -78,7 +92,11 @@ impl<'t> Keys<'t> {
         if mine.len() >= limit {
             return Err(Reason::TooManyKeys { at: key.at, limit });
         }
-        let clash = if mine.len() < FEW { find(mine, &key, object.twins) } else { indexed(mine, object, &key) };
+        let clash = if mine.len() < FEW {
+            find(mine, &key, object.twins)
+        } else {
+            indexed(mine, object, &key)
+        };
         if let Some(earlier) = clash.and_then(|index| mine.get(index)) {
             return Err(refuse(&key, earlier));
         }
@@ -93,7 +111,8 @@ const FEW: usize = 16;
 fn find(mine: &[Key<'_>], key: &Key<'_>, twins: bool) -> Option<usize> {
     if twins {
         // Equal keys fold to equal ones, so this finds those too.
-        mine.iter().position(|earlier| earlier.folded().eq_ignore_ascii_case(key.folded()))
+        mine.iter()
+            .position(|earlier| earlier.folded().eq_ignore_ascii_case(key.folded()))
     } else {
         mine.iter().position(|earlier| earlier.exact == key.exact)
     }
@@ -102,7 +121,10 @@ fn find(mine: &[Key<'_>], key: &Key<'_>, twins: bool) -> Option<usize> {
 fn indexed(mine: &[Key<'_>], object: &mut Opened, key: &Key<'_>) -> Option<usize> {
     let twins = object.twins;
     let index = object.index.get_or_insert_with(|| {
-        Box::new(mine.iter().enumerate().map(|(at, earlier)| (earlier.indexed(twins), at)).collect())
+        mine.iter()
+            .enumerate()
+            .map(|(at, earlier)| (earlier.indexed(twins), at))
+            .collect()
     });
     match index.entry(key.indexed(twins)) {
         Entry::Occupied(earlier) => Some(*earlier.get()),
@@ -118,7 +140,11 @@ fn refuse(key: &Key<'_>, earlier: &Key<'_>) -> Reason {
     if earlier.exact == key.exact {
         Reason::DuplicateKey { at, key: name }
     } else {
-        Reason::TwinKey { at, key: name, earlier: shown(&earlier.exact) }
+        Reason::TwinKey {
+            at,
+            key: name,
+            earlier: shown(&earlier.exact),
+        }
     }
 }
 
@@ -130,7 +156,8 @@ mod tests {
         let mut keys = Keys::new();
         let mut object = keys.open(twins);
         for (at, name) in names.iter().enumerate() {
-            keys.add(&mut object, Key::new(name.as_str().into(), at), 100).map_err(|reason| reason.code())?;
+            keys.add(&mut object, Key::new(name.as_str().into(), at), 100)
+                .map_err(|reason| reason.code())?;
         }
         Ok(())
     }
@@ -140,8 +167,11 @@ mod tests {
         for count in [0, 1, 14, 15, 16, 17, 18, 60] {
             for place in [0, count / 2, count] {
                 for (last, exact, folded) in [
-                    ("name", "duplicate_key", "duplicate_key"), ("Name", "", "twin_key"),
-                    ("name\0", "", "twin_key"), ("n\u{200b}ame", "", "twin_key"), ("other", "", ""),
+                    ("name", "duplicate_key", "duplicate_key"),
+                    ("Name", "", "twin_key"),
+                    ("name\0", "", "twin_key"),
+                    ("n\u{200b}ame", "", "twin_key"),
+                    ("other", "", ""),
                 ] {
                     let mut names: Vec<String> = (0..count).map(|index| format!("k{index}")).collect();
                     names.insert(place, "name".to_owned());
@@ -156,7 +186,11 @@ mod tests {
     #[test]
     fn odd_keys_clash_with_odd_keys() {
         for (one, two) in [("größe", "GRÖSSE"), ("a b", "AB"), ("\u{212a}", "k"), ("ǅ", "ǆ")] {
-            assert_eq!(all(&[one.to_owned(), two.to_owned()], true), Err("twin_key"), "{one} {two}");
+            assert_eq!(
+                all(&[one.to_owned(), two.to_owned()], true),
+                Err("twin_key"),
+                "{one} {two}"
+            );
             assert_eq!(all(&[one.to_owned(), two.to_owned()], false), Ok(()));
         }
     }
@@ -170,6 +204,11 @@ mod tests {
         keys.add(&mut inner, Key::new("a".into(), 1), 10).unwrap();
         keys.close(&inner);
         assert!(keys.add(&mut outer, Key::new("a".into(), 2), 10).is_err());
-        assert_eq!(keys.add(&mut outer, Key::new("b".into(), 2), 1).unwrap_err().code(), "too_many_keys");
+        assert_eq!(
+            keys.add(&mut outer, Key::new("b".into(), 2), 1)
+                .unwrap_err()
+                .code(),
+            "too_many_keys"
+        );
     }
 }

@@ -52,11 +52,25 @@ pub fn facts(method: &str) -> Option<&'static MethodFacts> {
 }
 
 const fn request(name: &'static str, by: Party, eras: Eras, names: Option<Named>) -> MethodFacts {
-    MethodFacts { name, by, notification: false, legacy: eras.legacy(), modern: eras.modern(), names }
+    MethodFacts {
+        name,
+        by,
+        notification: false,
+        legacy: eras.legacy(),
+        modern: eras.modern(),
+        names,
+    }
 }
 
 const fn notification(name: &'static str, by: Party, eras: Eras, names: Option<Named>) -> MethodFacts {
-    MethodFacts { name, by, notification: true, legacy: eras.legacy(), modern: eras.modern(), names }
+    MethodFacts {
+        name,
+        by,
+        notification: true,
+        legacy: eras.legacy(),
+        modern: eras.modern(),
+        names,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +108,12 @@ static METHODS: &[MethodFacts] = &[
     notification("notifications/message", Server, Eras::Both, None),
     notification("notifications/tools/list_changed", Server, Eras::Both, None),
     notification("notifications/resources/list_changed", Server, Eras::Both, None),
-    notification("notifications/resources/updated", Server, Eras::Both, Some(Named::Resource)),
+    notification(
+        "notifications/resources/updated",
+        Server,
+        Eras::Both,
+        Some(Named::Resource),
+    ),
     notification("notifications/prompts/list_changed", Server, Eras::Both, None),
     // 2026-07-28.
     request("server/discover", Client, Modern, None),
@@ -118,7 +137,12 @@ static METHODS: &[MethodFacts] = &[
     request("tasks/update", Client, Modern, Some(Named::Task)),
     request("tasks/result", Party::Both, Legacy, Some(Named::Task)),
     request("tasks/list", Party::Both, Legacy, None),
-    notification("notifications/tasks/status", Party::Both, Legacy, Some(Named::Task)),
+    notification(
+        "notifications/tasks/status",
+        Party::Both,
+        Legacy,
+        Some(Named::Task),
+    ),
     notification("notifications/tasks", Server, Modern, Some(Named::Task)),
 ];
 
@@ -130,8 +154,17 @@ mod tests {
     fn each_method_is_there_once_and_in_some_era() {
         for (index, one) in METHODS.iter().enumerate() {
             assert!(one.legacy || one.modern, "{}", one.name);
-            assert_eq!(one.notification, one.name.starts_with("notifications/"), "{}", one.name);
-            assert!(METHODS[index + 1..].iter().all(|other| other.name != one.name), "{}", one.name);
+            assert_eq!(
+                one.notification,
+                one.name.starts_with("notifications/"),
+                "{}",
+                one.name
+            );
+            assert!(
+                METHODS[index + 1..].iter().all(|other| other.name != one.name),
+                "{}",
+                one.name
+            );
             assert_eq!(facts(one.name), Some(one));
         }
     }

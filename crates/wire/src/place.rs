@@ -46,9 +46,18 @@ pub(crate) struct Then {
 }
 
 impl Then {
-    pub(crate) const FREE: Self = Self { object: Place::Free, items: Place::Free };
-    pub(crate) const MESSAGE: Self = Self { object: Place::Envelope, items: Place::Free };
-    pub(crate) const BATCH: Self = Self { object: Place::Free, items: Place::Envelope };
+    pub(crate) const FREE: Self = Self {
+        object: Place::Free,
+        items: Place::Free,
+    };
+    pub(crate) const MESSAGE: Self = Self {
+        object: Place::Envelope,
+        items: Place::Free,
+    };
+    pub(crate) const BATCH: Self = Self {
+        object: Place::Free,
+        items: Place::Envelope,
+    };
 }
 
 /// A key that the specification knows in a place.
@@ -74,7 +83,11 @@ impl Place {
     pub(crate) fn judge(self, key: &Key<'_>) -> Judged {
         for known in self.known() {
             if known.key.len() == key.folded().len() && known.key.eq_ignore_ascii_case(key.folded()) {
-                return if known.key == key.exact() { Judged::Known(known) } else { Judged::Lookalike(known) };
+                return if known.key == key.exact() {
+                    Judged::Known(known)
+                } else {
+                    Judged::Lookalike(known)
+                };
             }
         }
         Judged::Unknown(self.others())
@@ -123,23 +136,50 @@ impl Place {
     }
 }
 
-const ONE_QUESTION: Then = Then { object: Place::Question, items: Place::Free };
-const ONE_RESULT: Then = Then { object: Place::Result, items: Place::Free };
+const ONE_QUESTION: Then = Then {
+    object: Place::Question,
+    items: Place::Free,
+};
+const ONE_RESULT: Then = Then {
+    object: Place::Result,
+    items: Place::Free,
+};
 
 const fn plain(key: &'static str) -> Known {
-    Known { key, then: Then::FREE }
+    Known {
+        key,
+        then: Then::FREE,
+    }
 }
 
 const fn one(key: &'static str, object: Place) -> Known {
-    Known { key, then: Then { object, items: Place::Free } }
+    Known {
+        key,
+        then: Then {
+            object,
+            items: Place::Free,
+        },
+    }
 }
 
 const fn each(key: &'static str, items: Place) -> Known {
-    Known { key, then: Then { object: Place::Free, items } }
+    Known {
+        key,
+        then: Then {
+            object: Place::Free,
+            items,
+        },
+    }
 }
 
 const fn one_or_each(key: &'static str, place: Place) -> Known {
-    Known { key, then: Then { object: place, items: place } }
+    Known {
+        key,
+        then: Then {
+            object: place,
+            items: place,
+        },
+    }
 }
 
 const META_KEY: Known = one("_meta", Place::Meta);
@@ -304,7 +344,12 @@ const PROMPT: &[Known] = &[
     META_KEY,
 ];
 
-const PROMPT_ARGUMENT: &[Known] = &[plain("name"), plain("title"), plain("description"), plain("required")];
+const PROMPT_ARGUMENT: &[Known] = &[
+    plain("name"),
+    plain("title"),
+    plain("description"),
+    plain("required"),
+];
 
 const RESOURCE: &[Known] = &[
     plain("uri"),
@@ -329,7 +374,13 @@ const TEMPLATE: &[Known] = &[
     META_KEY,
 ];
 
-const CONTENTS: &[Known] = &[plain("uri"), plain("mimeType"), plain("text"), plain("blob"), META_KEY];
+const CONTENTS: &[Known] = &[
+    plain("uri"),
+    plain("mimeType"),
+    plain("text"),
+    plain("blob"),
+    META_KEY,
+];
 
 // Text, image, audio, resource link, embedded resource, tool use and tool result together.
 const CONTENT: &[Known] = &[
@@ -423,11 +474,32 @@ mod tests {
     use super::*;
 
     const ALL: &[Place] = &[
-        Place::Annotations, Place::Argument, Place::Capabilities, Place::Completion, Place::Content,
-        Place::Contents, Place::Context, Place::Envelope, Place::ErrorObject, Place::Filter, Place::Icon,
-        Place::Implementation, Place::Meta, Place::Params, Place::Prompt, Place::PromptArgument, Place::Question,
-        Place::Reference, Place::Resource, Place::Result, Place::Root, Place::SpokenMessage, Place::Task,
-        Place::Template, Place::Tool, Place::ToolAnnotations,
+        Place::Annotations,
+        Place::Argument,
+        Place::Capabilities,
+        Place::Completion,
+        Place::Content,
+        Place::Contents,
+        Place::Context,
+        Place::Envelope,
+        Place::ErrorObject,
+        Place::Filter,
+        Place::Icon,
+        Place::Implementation,
+        Place::Meta,
+        Place::Params,
+        Place::Prompt,
+        Place::PromptArgument,
+        Place::Question,
+        Place::Reference,
+        Place::Resource,
+        Place::Result,
+        Place::Root,
+        Place::SpokenMessage,
+        Place::Task,
+        Place::Template,
+        Place::Tool,
+        Place::ToolAnnotations,
     ];
 
     #[test]
@@ -451,14 +523,23 @@ mod tests {
                 let judged = place.judge(&Key::new(known.key.into(), 0));
                 assert!(matches!(judged, Judged::Known(found) if found.key == known.key));
                 for disguised in [
-                    known.key.to_ascii_uppercase(), format!("{}\0", known.key), format!("\u{feff}{}", known.key),
-                    format!(" {}", known.key), known.key.replace('s', "\u{17f}").replace('k', "\u{212a}") + "\u{200b}",
+                    known.key.to_ascii_uppercase(),
+                    format!("{}\0", known.key),
+                    format!("\u{feff}{}", known.key),
+                    format!(" {}", known.key),
+                    known.key.replace('s', "\u{17f}").replace('k', "\u{212a}") + "\u{200b}",
                 ] {
                     let judged = place.judge(&Key::new(disguised.clone().into(), 0));
-                    assert!(matches!(judged, Judged::Lookalike(found) if found.key == known.key), "{disguised:?}");
+                    assert!(
+                        matches!(judged, Judged::Lookalike(found) if found.key == known.key),
+                        "{disguised:?}"
+                    );
                 }
                 let other = format!("x-{}", known.key);
-                assert!(matches!(place.judge(&Key::new(other.into(), 0)), Judged::Unknown(_)));
+                assert!(matches!(
+                    place.judge(&Key::new(other.into(), 0)),
+                    Judged::Unknown(_)
+                ));
             }
         }
     }

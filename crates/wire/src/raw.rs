@@ -98,13 +98,19 @@ impl<'a> Raw<'a> {
     /// The members of an object, in the order of the text; none when this is no object.
     #[must_use]
     pub fn members(self) -> Members<'a> {
-        Members { bytes: self.bytes, inside: self.inside(Shape::Object) }
+        Members {
+            bytes: self.bytes,
+            inside: self.inside(Shape::Object),
+        }
     }
 
     /// The items of an array; none when this is no array.
     #[must_use]
     pub fn items(self) -> Items<'a> {
-        Items { bytes: self.bytes, inside: self.inside(Shape::Array) }
+        Items {
+            bytes: self.bytes,
+            inside: self.inside(Shape::Array),
+        }
     }
 
     /// The string, unescaped.
@@ -173,7 +179,11 @@ impl<'a> Raw<'a> {
 
     /// The literal of a number.
     pub(crate) fn number(self) -> Option<&'a str> {
-        if self.shape() == Shape::Number { Some(self.as_str()) } else { None }
+        if self.shape() == Shape::Number {
+            Some(self.as_str())
+        } else {
+            None
+        }
     }
 
     fn inside(self, shape: Shape) -> Option<Inside<'a>> {
@@ -223,7 +233,9 @@ impl<'a> Iterator for Items<'a> {
 
 /// Whether a key, as it is written with its quotes, stands for `key`.
 pub(crate) fn spells(written: &[u8], key: &str) -> bool {
-    let inner = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+    let inner = written
+        .get(1..written.len().saturating_sub(1))
+        .unwrap_or_default();
     if inner == key.as_bytes() {
         // A backslash never stands for itself.
         return !key.contains('\\');

@@ -330,7 +330,11 @@ mod tests {
 
     #[test]
     fn a_reason_reads_as_a_sentence_with_help() {
-        let reason = Reason::TwinKey { at: 7, key: shown("nAme"), earlier: shown("name") };
+        let reason = Reason::TwinKey {
+            at: 7,
+            key: shown("nAme"),
+            earlier: shown("name"),
+        };
         assert_eq!(
             reason.to_string(),
             "key `nAme` at byte 7 can be mistaken for `name` in the same object; keep one of them"

@@ -30,7 +30,10 @@ pub(crate) fn id(bytes: &[u8], caps: &Caps) -> Option<Id> {
         return None;
     }
     let raw = Raw::of(found?.of(bytes));
-    is_whole(raw.as_bytes()).then(|| raw.id()).flatten().filter(|id| fits(id, caps))
+    is_whole(raw.as_bytes())
+        .then(|| raw.id())
+        .flatten()
+        .filter(|id| fits(id, caps))
 }
 
 /// Whether the id is within its cap.
@@ -48,7 +51,10 @@ mod tests {
     #[test]
     fn only_a_certain_id_is_found() {
         let id = |text: &str| id(text.as_bytes(), &Caps::default());
-        assert_eq!(id(r#" {"a":[{"id":2}],"id":1,"a":{"b":"}"}} "#), Some(Id::from(1)));
+        assert_eq!(
+            id(r#" {"a":[{"id":2}],"id":1,"a":{"b":"}"}} "#),
+            Some(Id::from(1))
+        );
         assert_eq!(id(r#"{"\u0069d":"x\n"}"#), Some(Id::from("x\n")));
         for none in [
             r#"{"id":1,"id":1}"#,

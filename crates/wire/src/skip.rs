@@ -68,7 +68,12 @@ pub(crate) struct Inside<'a> {
 impl<'a> Inside<'a> {
     /// `at` is the offset of the opening bracket.
     pub(crate) fn new(bytes: &'a [u8], at: usize) -> Self {
-        Self { bytes, at: at + 1, begun: false, closed: None }
+        Self {
+            bytes,
+            at: at + 1,
+            begun: false,
+            closed: None,
+        }
     }
 
     /// The offset of the closing bracket, once everything before it was gone over.
@@ -88,7 +93,10 @@ impl<'a> Inside<'a> {
             return None;
         }
         let value = self.value_at(blanks(self.bytes, colon + 1))?;
-        Some(Member { key: Span { start, end }, value })
+        Some(Member {
+            key: Span { start, end },
+            value,
+        })
     }
 
     /// The next item of an array.

@@ -50,12 +50,21 @@ struct ArrayEdit {
 
 impl<'m> Splices<'m> {
     pub(crate) fn of(base: &'m [u8]) -> Self {
-        Self { base, pieces: Vec::new(), objects: Vec::new(), arrays: Vec::new(), broken: false }
+        Self {
+            base,
+            pieces: Vec::new(),
+            objects: Vec::new(),
+            arrays: Vec::new(),
+            broken: false,
+        }
     }
 
     pub(crate) fn replace(&mut self, at: Raw<'_>, with: &Json) {
         if let Some(at) = self.place(at) {
-            self.pieces.push(Piece { at, with: with.as_str().into() });
+            self.pieces.push(Piece {
+                at,
+                with: with.as_str().into(),
+            });
         }
     }
 
@@ -71,7 +80,10 @@ impl<'m> Splices<'m> {
         let Some(at) = self.place(array) else { return };
         match self.arrays.iter_mut().find(|edit| edit.at == at) {
             Some(edit) => drop(edit.removed.insert(index)),
-            None => self.arrays.push(ArrayEdit { at, removed: BTreeSet::from([index]) }),
+            None => self.arrays.push(ArrayEdit {
+                at,
+                removed: BTreeSet::from([index]),
+            }),
         }
     }
 
@@ -93,7 +105,8 @@ impl<'m> Splices<'m> {
         }
         // Of two at the same place the later one comes first, and the longer one before what it contains.
         self.pieces.reverse();
-        self.pieces.sort_by_key(|piece| (piece.at.start, Reverse(piece.at.end)));
+        self.pieces
+            .sort_by_key(|piece| (piece.at.start, Reverse(piece.at.end)));
         let added: usize = self.pieces.iter().map(|piece| piece.with.len()).sum();
         let mut out = Vec::with_capacity(self.base.len() + added);
         let mut applied = Vec::with_capacity(self.pieces.len());
@@ -105,7 +118,10 @@ impl<'m> Splices<'m> {
             }
             out.extend_from_slice(self.base.get(done..at.start)?);
             out.extend_from_slice(with.as_bytes());
-            applied.push(Applied { at: *at, length: with.len() });
+            applied.push(Applied {
+                at: *at,
+                length: with.len(),
+            });
             done = at.end;
         }
         out.extend_from_slice(self.base.get(done..)?);
@@ -116,10 +132,16 @@ impl<'m> Splices<'m> {
         let Some(at) = self.place(object) else { return };
         let known = self.objects.iter().position(|edit| edit.at == at);
         let index = known.unwrap_or_else(|| {
-            self.objects.push(ObjectEdit { at, changes: HashMap::new(), order: Vec::new() });
+            self.objects.push(ObjectEdit {
+                at,
+                changes: HashMap::new(),
+                order: Vec::new(),
+            });
             self.objects.len() - 1
         });
-        let Some(edit) = self.objects.get_mut(index) else { return };
+        let Some(edit) = self.objects.get_mut(index) else {
+            return;
+        };
         if edit.changes.insert(key.into(), value.cloned()).is_none() {
             edit.order.push(key.into());
         }
@@ -144,12 +166,18 @@ impl ObjectEdit {
         let mut removed = Vec::new();
         let mut met = BTreeSet::new();
         while let Some(Member { key, value }) = inside.member() {
-            spans.push(Span { start: key.start, end: value.end });
+            spans.push(Span {
+                start: key.start,
+                end: value.end,
+            });
             let name = Raw::of(key.of(base)).text().unwrap_or_default();
             let change = self.changes.get(&*name);
             removed.push(matches!(change, Some(None)));
             if let Some(Some(with)) = change {
-                out.push(Piece { at: value, with: with.as_str().into() });
+                out.push(Piece {
+                    at: value,
+                    with: with.as_str().into(),
+                });
                 met.insert(name);
             }
         }
@@ -158,7 +186,10 @@ impl ObjectEdit {
         if !new.is_empty() {
             let at = spans.last().map_or(self.at.start + 1, |last| last.end);
             let comma = if removed.contains(&false) { "," } else { "" };
-            out.push(Piece { at: Span { start: at, end: at }, with: format!("{comma}{new}").into() });
+            out.push(Piece {
+                at: Span { start: at, end: at },
+                with: format!("{comma}{new}").into(),
+            });
         }
     }
 
@@ -166,7 +197,10 @@ impl ObjectEdit {
     fn instead(&self, out: &mut Vec<Piece>) {
         let members = self.new_members(|_| false);
         if !members.is_empty() {
-            out.push(Piece { at: self.at, with: format!("{{{members}}}").into() });
+            out.push(Piece {
+                at: self.at,
+                with: format!("{{{members}}}").into(),
+            });
         }
     }
 
@@ -174,7 +208,9 @@ impl ObjectEdit {
     fn new_members(&self, is_there: impl Fn(&str) -> bool) -> String {
         let mut text = String::new();
         for name in self.order.iter().filter(|name| !is_there(name)) {
-            let Some(Some(value)) = self.changes.get(name) else { continue };
+            let Some(Some(value)) = self.changes.get(name) else {
+                continue;
+            };
             if !text.is_empty() {
                 text.push(',');
             }
@@ -196,7 +232,9 @@ impl ArrayEdit {
         while let Some(item) = inside.item() {
             spans.push(item);
         }
-        let removed: Vec<bool> = (0..spans.len()).map(|index| self.removed.contains(&index)).collect();
+        let removed: Vec<bool> = (0..spans.len())
+            .map(|index| self.removed.contains(&index))
+            .collect();
         out.extend(removals(&spans, &removed));
     }
 }
@@ -204,7 +242,10 @@ impl ArrayEdit {
 /// The stretches to cut so that the removed ones go with their commas: each with the comma before it, and
 /// those before the first that stays with the comma after it.
 fn removals(spans: &[Span], removed: &[bool]) -> Vec<Piece> {
-    let cut = |start, end| Piece { at: Span { start, end }, with: "".into() };
+    let cut = |start, end| Piece {
+        at: Span { start, end },
+        with: "".into(),
+    };
     let leading = removed.iter().take_while(|removed| **removed).count();
     let mut pieces = Vec::new();
     if leading > 0

@@ -90,7 +90,9 @@ impl Events {
                 continue;
             }
             let end = memchr::memchr2(b'\n', b'\r', rest);
-            let (more, after) = rest.split_at_checked(end.unwrap_or(rest.len())).unwrap_or((rest, &[]));
+            let (more, after) = rest
+                .split_at_checked(end.unwrap_or(rest.len()))
+                .unwrap_or((rest, &[]));
             self.extend_line(more);
             if let Some((byte, after)) = after.split_first() {
                 self.after_return = *byte == b'\r';
@@ -161,7 +163,9 @@ impl Pending {
             b"event" => self.event = Some(String::from_utf8_lossy(value).into_owned()),
             b"id" if !value.contains(&0) => self.id = Some(String::from_utf8_lossy(value).into_owned()),
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
-                self.retry = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
+                self.retry = std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|digits| digits.parse().ok());
             }
             _ => {}
         }
@@ -174,13 +178,24 @@ impl Pending {
             return None;
         }
         let event = self.event.filter(|event| !event.is_empty());
-        Some(Event { event, id: self.id, retry: self.retry, data: self.data.unwrap_or_default().into() })
+        Some(Event {
+            event,
+            id: self.id,
+            retry: self.retry,
+            data: self.data.unwrap_or_default().into(),
+        })
     }
 }
 
 /// Appends an event. Line breaks in `data` become `data` lines of their own; in `event` and `id`, which are
 /// single lines, they are left out, so that neither can smuggle a field in.
-pub fn write_event(out: &mut Vec<u8>, event: Option<&str>, id: Option<&str>, retry: Option<u64>, data: &[u8]) {
+pub fn write_event(
+    out: &mut Vec<u8>,
+    event: Option<&str>,
+    id: Option<&str>,
+    retry: Option<u64>,
+    data: &[u8],
+) {
     let mut field = |name: &str, value: &str| {
         out.extend_from_slice(name.as_bytes());
         out.extend(value.bytes().filter(|byte| !matches!(byte, b'\n' | b'\r' | 0)));
@@ -198,11 +213,16 @@ pub fn write_event(out: &mut Vec<u8>, event: Option<&str>, id: Option<&str>, ret
     let mut rest = Some(data);
     while let Some(text) = rest {
         let end = memchr::memchr2(b'\n', b'\r', text);
-        let (line, after) = text.split_at_checked(end.unwrap_or(text.len())).unwrap_or((text, &[]));
+        let (line, after) = text
+            .split_at_checked(end.unwrap_or(text.len()))
+            .unwrap_or((text, &[]));
         out.extend_from_slice(b"data: ");
         out.extend_from_slice(line);
         out.push(b'\n');
-        rest = after.strip_prefix(b"\r\n").or_else(|| after.get(1..)).filter(|_| end.is_some());
+        rest = after
+            .strip_prefix(b"\r\n")
+            .or_else(|| after.get(1..))
+            .filter(|_| end.is_some());
     }
     out.push(b'\n');
 }
@@ -232,13 +252,19 @@ mod tests {
     }
 
     fn data(text: &'static str) -> Event {
-        Event { data: Bytes::from_static(text.as_bytes()), ..Event::default() }
+        Event {
+            data: Bytes::from_static(text.as_bytes()),
+            ..Event::default()
+        }
     }
 
     #[test]
     fn events_are_read_as_browsers_do() {
         for (text, events) in [
-            ("data: a\n\ndata:b\r\n\r\ndata:  c\r\r", vec![data("a"), data("b"), data(" c")]),
+            (
+                "data: a\n\ndata:b\r\n\r\ndata:  c\r\r",
+                vec![data("a"), data("b"), data(" c")],
+            ),
             ("data: a\ndata\ndata: b\n\n", vec![data("a\n\nb")]),
             ("\u{feff}data: a\n\n\u{feff}data: b\n\n", vec![data("a")]),
             (": comment\n\n:\n\ndata: a\n: in between\n\n", vec![data("a")]),
@@ -246,15 +272,49 @@ mod tests {
             ("data: not ended\n", vec![]),
             ("event: x\n\n", vec![]),
             ("Data: a\n\n data: b\n\nfoo: c\n\n", vec![]),
-            ("event: x\nevent: y\ndata: a\n\ndata: b\n\n", vec![
-                Event { event: Some("y".into()), ..data("a") }, data("b"),
-            ]),
-            ("id: 1\ndata: \n\n", vec![Event { id: Some("1".into()), ..Event::default() }]),
-            ("id: 1\n\n", vec![Event { id: Some("1".into()), ..Event::default() }]),
-            ("id\n\n", vec![Event { id: Some(String::new()), ..Event::default() }]),
+            (
+                "event: x\nevent: y\ndata: a\n\ndata: b\n\n",
+                vec![
+                    Event {
+                        event: Some("y".into()),
+                        ..data("a")
+                    },
+                    data("b"),
+                ],
+            ),
+            (
+                "id: 1\ndata: \n\n",
+                vec![Event {
+                    id: Some("1".into()),
+                    ..Event::default()
+                }],
+            ),
+            (
+                "id: 1\n\n",
+                vec![Event {
+                    id: Some("1".into()),
+                    ..Event::default()
+                }],
+            ),
+            (
+                "id\n\n",
+                vec![Event {
+                    id: Some(String::new()),
+                    ..Event::default()
+                }],
+            ),
             ("id: a\0b\n\n", vec![]),
-            ("retry: 500\n\n", vec![Event { retry: Some(500), ..Event::default() }]),
-            ("retry: 5x\n\nretry: -1\n\nretry:\n\nretry: 99999999999999999999\n\n", vec![]),
+            (
+                "retry: 500\n\n",
+                vec![Event {
+                    retry: Some(500),
+                    ..Event::default()
+                }],
+            ),
+            (
+                "retry: 5x\n\nretry: -1\n\nretry:\n\nretry: 99999999999999999999\n\n",
+                vec![],
+            ),
             ("event:\ndata: a\n\n", vec![data("a")]),
         ] {
             assert_eq!(all(text), events, "{text:?}");
@@ -265,24 +325,39 @@ mod tests {
     fn an_event_too_long_ends_the_stream() {
         let limit = Some(SseReject::TooLong { limit: 10 });
         assert_eq!(cut([&b"data: 1234\n\n"[..]], 10), (vec![data("1234")], None));
-        assert_eq!(cut([&b"data: 1\n\ndata: 12345\n\ndata: 1\n\n"[..]], 10), (vec![data("1")], limit));
+        assert_eq!(
+            cut([&b"data: 1\n\ndata: 12345\n\ndata: 1\n\n"[..]], 10),
+            (vec![data("1")], limit)
+        );
         assert_eq!(cut([&b"data: 1\ndata: 1\n\n"[..]], 10), (vec![], limit));
         assert_eq!(cut([&b": 123456789"[..]], 10), (vec![], limit));
         let comments = ": 1234\n".repeat(100);
-        assert_eq!(cut([comments.as_bytes(), b"data: 1\n\n"], 10), (vec![data("1")], None));
+        assert_eq!(
+            cut([comments.as_bytes(), b"data: 1\n\n"], 10),
+            (vec![data("1")], None)
+        );
     }
 
     #[test]
     fn what_is_written_reads_back() {
         let mut out = Vec::new();
-        write_event(&mut out, Some("a\nb"), Some("1\rdata: x\0"), Some(7), b"{\n\r\n\"x\":1,\r2}");
+        write_event(
+            &mut out,
+            Some("a\nb"),
+            Some("1\rdata: x\0"),
+            Some(7),
+            b"{\n\r\n\"x\":1,\r2}",
+        );
         assert_eq!(out.iter().filter(|byte| **byte == b'\r').count(), 0);
-        assert_eq!(all(std::str::from_utf8(&out).unwrap()), [Event {
-            event: Some("ab".into()),
-            id: Some("1data: x".into()),
-            retry: Some(7),
-            data: Bytes::from_static(b"{\n\n\"x\":1,\n2}"),
-        }]);
+        assert_eq!(
+            all(std::str::from_utf8(&out).unwrap()),
+            [Event {
+                event: Some("ab".into()),
+                id: Some("1data: x".into()),
+                retry: Some(7),
+                data: Bytes::from_static(b"{\n\n\"x\":1,\n2}"),
+            }]
+        );
         let mut out = KEEP_ALIVE.to_vec();
         write_event(&mut out, None, None, None, b"");
         assert_eq!(out, b": keep-alive\n\ndata: \n\n");

@@ -46,12 +46,20 @@ pub(crate) struct Walked {
 pub(crate) fn open<'t>(bytes: &'t [u8], caps: &Caps) -> Result<&'t str, Reason> {
     let limit = caps.message_bytes;
     if bytes.len() > limit {
-        return Err(Reason::TooLarge { bytes: bytes.len(), limit });
+        return Err(Reason::TooLarge {
+            bytes: bytes.len(),
+            limit,
+        });
     }
-    if [&b"\xef\xbb\xbf"[..], b"\xfe\xff", b"\xff\xfe"].iter().any(|mark| bytes.starts_with(mark)) {
+    if [&b"\xef\xbb\xbf"[..], b"\xfe\xff", b"\xff\xfe"]
+        .iter()
+        .any(|mark| bytes.starts_with(mark))
+    {
         return Err(Reason::ByteOrderMark);
     }
-    std::str::from_utf8(bytes).map_err(|error| Reason::InvalidUtf8 { at: error.valid_up_to() })
+    std::str::from_utf8(bytes).map_err(|error| Reason::InvalidUtf8 {
+        at: error.valid_up_to(),
+    })
 }
 
 /// Walks over the whole text once. After this, every reader that takes the text at all reads the same.
@@ -84,7 +92,11 @@ pub(crate) fn walk(text: &str, top: Then, caps: &Caps, twins: Twins) -> Result<W
     if walk.byte().is_some() {
         return Err(Reason::TrailingData { at: walk.at });
     }
-    Ok(Walked { root, parts: walk.parts, lookalike: walk.lookalike })
+    Ok(Walked {
+        root,
+        parts: walk.parts,
+        lookalike: walk.lookalike,
+    })
 }
 
 struct Walk<'t, 'c> {
@@ -137,7 +149,10 @@ impl<'t> Walk<'t, '_> {
     }
 
     fn missing<T>(&self, expected: &'static str) -> Result<T, Reason> {
-        Err(Reason::Syntax { at: self.at, expected })
+        Err(Reason::Syntax {
+            at: self.at,
+            expected,
+        })
     }
 
     /// Walks over a scalar, or into an object or array.
@@ -150,7 +165,10 @@ impl<'t> Walk<'t, '_> {
                 return self.enter(Open::Object(then.object, opened));
             }
             Some(b'[') => {
-                let items = Then { object: then.items, items: Place::Free };
+                let items = Then {
+                    object: then.items,
+                    items: Place::Free,
+                };
                 return self.enter(Open::Array(items));
             }
             Some(b'-' | b'0'..=b'9') => self.number()?,
@@ -165,9 +183,16 @@ impl<'t> Walk<'t, '_> {
 
     fn enter(&mut self, shape: Open) -> Result<(), Reason> {
         if self.levels.len() >= self.depth {
-            return Err(Reason::TooDeep { at: self.at, limit: self.depth });
+            return Err(Reason::TooDeep {
+                at: self.at,
+                limit: self.depth,
+            });
         }
-        self.levels.push(Level { shape, begun: false, part: None });
+        self.levels.push(Level {
+            shape,
+            begun: false,
+            part: None,
+        });
         self.at += 1;
         Ok(())
     }
@@ -180,7 +205,9 @@ impl<'t> Walk<'t, '_> {
             }
             self.blanks();
             let byte = self.byte();
-            let Some(level) = self.levels.last_mut() else { return Ok(None) };
+            let Some(level) = self.levels.last_mut() else {
+                return Ok(None);
+            };
             let (closing, or_comma) = match level.shape {
                 Open::Object(..) => (b'}', "`,` or `}`"),
                 Open::Array(_) => (b']', "`,` or `]`"),
@@ -208,7 +235,11 @@ impl<'t> Walk<'t, '_> {
 
     fn leave(&mut self) {
         self.at += 1;
-        if let Some(Level { shape: Open::Object(_, opened), .. }) = self.levels.pop() {
+        if let Some(Level {
+            shape: Open::Object(_, opened),
+            ..
+        }) = self.levels.pop()
+        {
             self.keys.close(&opened);
         }
         self.ended();
@@ -216,7 +247,9 @@ impl<'t> Walk<'t, '_> {
 
     /// A value ended here: if it is a part of the envelope, keeps where it was.
     fn ended(&mut self) {
-        let Some((part, start)) = self.levels.last_mut().and_then(|level| level.part.take()) else { return };
+        let Some((part, start)) = self.levels.last_mut().and_then(|level| level.part.take()) else {
+            return;
+        };
         let slot = match part {
             Part::JsonRpc => &mut self.parts.jsonrpc,
             Part::Id => &mut self.parts.id,
@@ -240,7 +273,11 @@ impl<'t> Walk<'t, '_> {
         let exact = if escaped { text::unescape(raw) } else { raw.into() };
         let key = Key::new(exact, at);
         let (then, part) = self.judge(place, &key)?;
-        if let Some(Level { shape: Open::Object(_, opened), .. }) = self.levels.last_mut() {
+        if let Some(Level {
+            shape: Open::Object(_, opened),
+            ..
+        }) = self.levels.last_mut()
+        {
             self.keys.add(opened, key, self.caps.object_keys)?;
         }
         self.blanks();
@@ -265,8 +302,11 @@ impl<'t> Walk<'t, '_> {
             Judged::Unknown(then) => return Ok((then, None)),
             Judged::Known(known) => known,
             Judged::Lookalike(known) => {
-                let reason =
-                    Reason::LookalikeKey { at: key.at(), key: shown(key.exact()), known: known.key };
+                let reason = Reason::LookalikeKey {
+                    at: key.at(),
+                    key: shown(key.exact()),
+                    known: known.key,
+                };
                 if !self.may_be_an_extensions(place, known.key) {
                     return Err(reason);
                 }
@@ -285,8 +325,10 @@ impl<'t> Walk<'t, '_> {
     /// Whether the innermost object is within `params`, which an extension's method may fill as it likes, but
     /// for what every request has.
     fn may_be_an_extensions(&self, place: Place, known: &str) -> bool {
-        let in_params =
-            self.levels.first().is_some_and(|level| matches!(level.part, Some((Part::Params, _))));
+        let in_params = self
+            .levels
+            .first()
+            .is_some_and(|level| matches!(level.part, Some((Part::Params, _))));
         in_params && place != Place::Meta && known != "_meta"
     }
 
@@ -299,7 +341,10 @@ impl<'t> Walk<'t, '_> {
             return Err(Reason::StringTooLong { at: self.at, limit });
         }
         self.at = scanned.quote + 1;
-        Ok((self.text.get(start..scanned.quote).unwrap_or_default(), scanned.escaped))
+        Ok((
+            self.text.get(start..scanned.quote).unwrap_or_default(),
+            scanned.escaped,
+        ))
     }
 
     fn number(&mut self) -> Result<(), Reason> {
@@ -317,7 +362,11 @@ impl<'t> Walk<'t, '_> {
     }
 
     fn word(&mut self, word: &'static str) -> Result<(), Reason> {
-        if !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word)) {
+        if !self
+            .text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word))
+        {
             return self.missing("a value");
         }
         self.at += word.len();

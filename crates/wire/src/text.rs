@@ -26,7 +26,12 @@ pub(crate) fn scan(bytes: &[u8], start: usize) -> Result<Scanned, Reason> {
                 at = escape(bytes, at)?;
             }
             Some(byte) => return Err(Reason::ControlCharacter { at, byte: *byte }),
-            None => return Err(Reason::Syntax { at, expected: "a closing quote" }),
+            None => {
+                return Err(Reason::Syntax {
+                    at,
+                    expected: "a closing quote",
+                });
+            }
         }
     }
 }
@@ -54,12 +59,16 @@ pub(crate) fn is_whole(bytes: &[u8]) -> bool {
 
 /// The string that the text between two quotes stands for.
 pub(crate) fn unescape(raw: &str) -> Cow<'_, str> {
-    let Some((head, mut rest)) = raw.split_once('\\') else { return Cow::Borrowed(raw) };
+    let Some((head, mut rest)) = raw.split_once('\\') else {
+        return Cow::Borrowed(raw);
+    };
     let mut out = String::with_capacity(raw.len());
     out.push_str(head);
     loop {
         rest = unescape_one(rest, &mut out);
-        let Some((plain, after)) = rest.split_once('\\') else { break };
+        let Some((plain, after)) = rest.split_once('\\') else {
+            break;
+        };
         out.push_str(plain);
         rest = after;
     }
@@ -74,7 +83,9 @@ pub(crate) fn quote(text: &str, out: &mut Vec<u8>) {
     loop {
         let plain = plain_run(rest);
         out.extend_from_slice(rest.get(..plain).unwrap_or_default());
-        let Some((special, after)) = rest.get(plain..).and_then(<[u8]>::split_first) else { break };
+        let Some((special, after)) = rest.get(plain..).and_then(<[u8]>::split_first) else {
+            break;
+        };
         escape_into(*special, out);
         rest = after;
     }
@@ -109,17 +120,25 @@ fn escape(bytes: &[u8], at: usize) -> Result<usize, Reason> {
     match bytes.get(at + 1) {
         Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
         Some(b'u') => unicode_escape(bytes, at),
-        _ => Err(Reason::Syntax { at, expected: "one of the escapes that JSON has" }),
+        _ => Err(Reason::Syntax {
+            at,
+            expected: "one of the escapes that JSON has",
+        }),
     }
 }
 
 fn unicode_escape(bytes: &[u8], at: usize) -> Result<usize, Reason> {
     let unit = |at: usize| {
-        let escape = bytes.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
+        let escape = bytes
+            .get(at..at + 6)
+            .filter(|escape| escape.starts_with(b"\\u"))?;
         hex(escape.get(2..)?)
     };
     match unit(at) {
-        None => Err(Reason::Syntax { at, expected: "four hexadecimal digits after `\\u`" }),
+        None => Err(Reason::Syntax {
+            at,
+            expected: "four hexadecimal digits after `\\u`",
+        }),
         Some(0xd800..=0xdbff) => match unit(at + 6) {
             Some(0xdc00..=0xdfff) => Ok(at + 12),
             _ => Err(Reason::LoneSurrogate { at }),
@@ -150,7 +169,9 @@ fn unescape_one<'t>(rest: &'t str, out: &mut String) -> &'t str {
 
 fn unescape_unicode<'t>(rest: &'t str, out: &mut String) -> &'t str {
     let unit = |text: &'t str| Some((hex(text.as_bytes().get(..4)?)?, text.get(4..)?));
-    let Some((first, after)) = unit(rest) else { return rest };
+    let Some((first, after)) = unit(rest) else {
+        return rest;
+    };
     let second = after.strip_prefix("\\u").and_then(unit);
     if let Some((second, after)) = second
         && (0xd800..0xdc00).contains(&first)
@@ -165,7 +186,9 @@ fn unescape_unicode<'t>(rest: &'t str, out: &mut String) -> &'t str {
 }
 
 fn hex(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0, |number, digit| Some(number * 16 + char::from(*digit).to_digit(16)?))
+    digits.iter().try_fold(0, |number, digit| {
+        Some(number * 16 + char::from(*digit).to_digit(16)?)
+    })
 }
 
 fn escape_into(byte: u8, out: &mut Vec<u8>) {
@@ -188,7 +211,7 @@ mod tests {
     fn read(text: &str) -> Result<String, &'static str> {
         let scanned = scan(text.as_bytes(), 1).map_err(|reason| reason.code())?;
         assert_eq!(skip(text.as_bytes(), 1), Some(scanned.quote + 1));
-        let raw = &text[1..scanned.quote];
+        let raw = text.get(1..scanned.quote).unwrap();
         assert_eq!(scanned.escaped, raw.contains('\\'));
         Ok(unescape(raw).into_owned())
     }
@@ -196,7 +219,10 @@ mod tests {
     #[test]
     fn strings_are_read() {
         assert_eq!(read(r#""""#).unwrap(), "");
-        assert_eq!(read(r#""plain text of some length" "#).unwrap(), "plain text of some length");
+        assert_eq!(
+            read(r#""plain text of some length" "#).unwrap(),
+            "plain text of some length"
+        );
         assert_eq!(read(r#""\"\\\/\b\f\n\r\t""#).unwrap(), "\"\\/\u{8}\u{c}\n\r\t");
         assert_eq!(read(r#""na\u006de""#).unwrap(), "name");
         assert_eq!(read(r#""\u00e9\u20AC""#).unwrap(), "é€");

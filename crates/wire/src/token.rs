@@ -28,7 +28,10 @@ pub(crate) struct Tokens<'a> {
 
 impl<'a> Tokens<'a> {
     pub(crate) fn of(raw: Raw<'a>) -> Self {
-        Self { bytes: raw.as_bytes(), at: 0 }
+        Self {
+            bytes: raw.as_bytes(),
+            at: 0,
+        }
     }
 
     fn scalar(&mut self, start: usize) -> Option<Token<'a>> {

@@ -94,7 +94,10 @@ mod tests {
     #[test]
     fn only_this_machine_is_listened_on() {
         for text in ["127.0.0.1:8300", "127.9.9.9:1", "[::1]:8300", "127.0.0.1:0"] {
-            assert_eq!(address(text).map(|address| address.to_string()).as_deref(), Ok(text));
+            assert_eq!(
+                address(text).map(|address| address.to_string()).as_deref(),
+                Ok(text)
+            );
         }
         for text in [
             "0.0.0.0:8300",
@@ -134,11 +137,34 @@ mod tests {
 
     #[test]
     fn hosts_are_exact() {
-        assert_eq!(host("MCP.Example.com:8443").as_deref(), Ok("mcp.example.com:8443"));
+        assert_eq!(
+            host("MCP.Example.com:8443").as_deref(),
+            Ok("mcp.example.com:8443")
+        );
         assert_eq!(host("[::1]:8300").as_deref(), Ok("[::1]:8300"));
         for text in [
-            "", "*", "*.example.com", "https://a.example", "a.example/", "a b", "a@b", "a:", "a:0", "a:99999", "a:1:2",
-            ".a", "a.", "a..b", "-a", "[::1", "[::1]x", "[::1]:", "[zz]", "a,b", "a\n", "é.example",
+            "",
+            "*",
+            "*.example.com",
+            "https://a.example",
+            "a.example/",
+            "a b",
+            "a@b",
+            "a:",
+            "a:0",
+            "a:99999",
+            "a:1:2",
+            ".a",
+            "a.",
+            "a..b",
+            "-a",
+            "[::1",
+            "[::1]x",
+            "[::1]:",
+            "[zz]",
+            "a,b",
+            "a\n",
+            "é.example",
         ] {
             assert!(host(text).is_err(), "{text:?}");
         }
@@ -156,8 +182,20 @@ mod tests {
             assert_eq!(origin(text).as_deref(), Ok(sent));
         }
         for text in [
-            "*", "null", "https://*.example.com", "app.example.com", "https://", "https://a/", "https://a/b",
-            "https://u@a", "://a", "1https://a", "https://a b", "https://a,https://b", "https:a", "",
+            "*",
+            "null",
+            "https://*.example.com",
+            "app.example.com",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "https://u@a",
+            "://a",
+            "1https://a",
+            "https://a b",
+            "https://a,https://b",
+            "https:a",
+            "",
         ] {
             assert!(origin(text).is_err(), "{text:?}");
         }

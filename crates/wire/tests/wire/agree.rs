@@ -65,12 +65,18 @@ fn the_examples_of_rfc_8785_come_out() {
 
 #[test]
 fn order_and_blanks_are_one_form_and_rounding_is_documented() {
-    assert_eq!(form(r#" { "b" : [ 1.0 , 1e2 ] , "a" : { "d":-0.0,"c":-0 } } "#), r#"{"a":{"c":0,"d":0},"b":[1,100]}"#);
+    assert_eq!(
+        form(r#" { "b" : [ 1.0 , 1e2 ] , "a" : { "d":-0.0,"c":-0 } } "#),
+        r#"{"a":{"c":0,"d":0},"b":[1,100]}"#
+    );
     assert_eq!(form("[[],{},[{}]]"), "[[],{},[{}]]");
     assert_eq!(form("9007199254740993"), "9007199254740992");
     assert_eq!(form("999999999999999"), "999999999999999");
     assert_eq!(form("-9223372036854775808"), "-9223372036854776000");
-    assert_eq!(form(r#"{"aa":1,"a":{"z":0,"y":[{"b":0,"a":0}]},"":2}"#), r#"{"":2,"a":{"y":[{"a":0,"b":0}],"z":0},"aa":1}"#);
+    assert_eq!(
+        form(r#"{"aa":1,"a":{"z":0,"y":[{"b":0,"a":0}]},"":2}"#),
+        r#"{"":2,"a":{"y":[{"a":0,"b":0}],"z":0},"aa":1}"#
+    );
 }
 
 proptest! {
@@ -88,8 +94,8 @@ proptest! {
         let text = rewritten(&tree, &mut seed);
         let ours = json(&text);
         let theirs = other(text.as_bytes()).unwrap();
-        prop_assert_eq!(ours.raw().to_value(), theirs.clone());
-        prop_assert_eq!(theirs, tree.clone());
+        prop_assert_eq!(&ours.raw().to_value(), &theirs);
+        prop_assert_eq!(&theirs, &tree);
         let form = canonical(ours.raw());
         prop_assert_eq!(&form, &canonical(Json::from_value(&tree).raw()), "one form for all ways");
         let again = Json::parse(&form, &Caps::default(), Twins::WhereKnown).unwrap();
@@ -133,7 +139,10 @@ proptest! {
 
 /// Any JSON value, with twins and with numbers that do not survive.
 fn any_value() -> impl Strategy<Value = Value> {
-    let scalar = prop_oneof![any::<u64>().prop_map(Value::from), any::<f64>().prop_map(Value::from)];
+    let scalar = prop_oneof![
+        any::<u64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from)
+    ];
     scalar.prop_recursive(3, 20, 5, |inner| {
         let members = proptest::collection::btree_map("[aAbBkK\u{212a} ]{0,2}", inner, 0..20);
         members.prop_map(|members| Value::Object(members.into_iter().collect()))

@@ -10,7 +10,11 @@ use crate::support::other;
 
 pub(crate) fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut files: Vec<PathBuf> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = folder
+        .read_dir()
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() > 150, "the corpus is not there");
     files
@@ -39,7 +43,10 @@ fn every_file_meets_its_fate() {
             other => panic!("{other} is nobody"),
         };
         if client != from_client || server != from_server {
-            wrong.push(format!("{}: {client} from a client, {server} from a server", file.display()));
+            wrong.push(format!(
+                "{}: {client} from a client, {server} from a server",
+                file.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -49,7 +56,9 @@ fn every_file_meets_its_fate() {
 fn what_is_accepted_another_parser_accepts_and_reads_alike() {
     for file in files() {
         let text = std::fs::read(&file).unwrap();
-        let Ok(read) = body(Bytes::copy_from_slice(&text), &Caps::default(), Twins::WhereKnown) else { continue };
+        let Ok(read) = body(Bytes::copy_from_slice(&text), &Caps::default(), Twins::WhereKnown) else {
+            continue;
+        };
         let theirs = other(&text).unwrap_or_else(|| panic!("{} is no JSON for others", file.display()));
         let ours = match read {
             Body::Single(message) => message.raw().to_value(),
@@ -61,16 +70,41 @@ fn what_is_accepted_another_parser_accepts_and_reads_alike() {
 
 #[test]
 fn each_code_has_a_file() {
-    let names: Vec<String> =
-        files().iter().map(|file| file.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = files()
+        .iter()
+        .map(|file| file.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
     // The other codes need a text that is too large to keep: see `limits`.
     for code in [
-        "accept", "batch_too_large", "byte_order_mark", "control_character", "duplicate_key", "empty",
-        "empty_batch", "error_object_wrong", "id_too_long", "invalid_utf8", "lone_surrogate", "lookalike_key",
-        "missing_id", "mixed_envelope", "not_an_object", "number_out_of_range", "number_too_long",
-        "params_not_object", "syntax", "too_deep", "trailing_data", "twin_key", "wrong_id",
-        "wrong_json_rpc_version", "wrong_method",
+        "accept",
+        "batch_too_large",
+        "byte_order_mark",
+        "control_character",
+        "duplicate_key",
+        "empty",
+        "empty_batch",
+        "error_object_wrong",
+        "id_too_long",
+        "invalid_utf8",
+        "lone_surrogate",
+        "lookalike_key",
+        "missing_id",
+        "mixed_envelope",
+        "not_an_object",
+        "number_out_of_range",
+        "number_too_long",
+        "params_not_object",
+        "syntax",
+        "too_deep",
+        "trailing_data",
+        "twin_key",
+        "wrong_id",
+        "wrong_json_rpc_version",
+        "wrong_method",
     ] {
-        assert!(names.iter().any(|name| name.starts_with(&format!("{code}__"))), "{code}");
+        assert!(
+            names.iter().any(|name| name.starts_with(&format!("{code}__"))),
+            "{code}"
+        );
     }
 }

@@ -4,7 +4,7 @@ use mantlet_wire::{Caps, Id, Json, Kind, Message, Raw, Twins};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::support::{good, json, next, read, rewritten, text, value};
+use crate::support::{below, good, json, next, read, rewritten, text, value};
 
 fn edited<'j>(json: &'j Json, change: impl FnOnce(&mut mantlet_wire::JsonEdit<'j>, Raw<'j>)) -> String {
     let mut edit = json.edit();
@@ -84,11 +84,6 @@ fn the_later_and_the_outer_change_count() {
     let (one, two) = (Json::from_serialize(&1), Json::from_serialize(&2));
     let json = json(r#"{"a":{"b":{"c":0}},"d":[{"e":0}]}"#);
     let at = |path: &[&str]| json.raw().pointer(path).unwrap();
-    let check = |change: &dyn Fn(&mut mantlet_wire::JsonEdit<'_>), after: &str| {
-        let mut edit = json.edit();
-        change(&mut edit);
-        assert_eq!(edit.finish().as_str(), after);
-    };
     let (inner, list) = (at(&["a", "b"]), at(&["d"]));
     let item = list.items().next().unwrap();
     macro_rules! check {
@@ -98,17 +93,46 @@ fn the_later_and_the_outer_change_count() {
             assert_eq!($edit.finish().as_str(), $after);
         }};
     }
-    let _ = check;
-    check!(|edit| edit.set(json.raw(), "a", &one).set(json.raw(), "a", &two), r#"{"a":2,"d":[{"e":0}]}"#);
-    check!(|edit| edit.replace(inner, &one).replace(inner, &two), r#"{"a":{"b":2},"d":[{"e":0}]}"#);
-    check!(|edit| edit.set(json.raw(), "a", &one).remove(json.raw(), "a"), r#"{"d":[{"e":0}]}"#);
-    check!(|edit| edit.remove(json.raw(), "a").set(json.raw(), "a", &one), r#"{"a":1,"d":[{"e":0}]}"#);
-    check!(|edit| edit.set(inner, "c", &one).replace(at(&["a"]), &two), r#"{"a":2,"d":[{"e":0}]}"#);
-    check!(|edit| edit.replace(at(&["a"]), &two).set(inner, "c", &one), r#"{"a":2,"d":[{"e":0}]}"#);
-    check!(|edit| edit.set(inner, "x", &one).remove(json.raw(), "a"), r#"{"d":[{"e":0}]}"#);
-    check!(|edit| edit.set(item, "e", &one).remove_item(list, 0), r#"{"a":{"b":{"c":0}},"d":[]}"#);
-    check!(|edit| edit.set(item, "f", &one).set(json.raw(), "g", &two), r#"{"a":{"b":{"c":0}},"d":[{"e":0,"f":1}],"g":2}"#);
-    check!(|edit| edit.set(item, "f", &one).remove(item, "e"), r#"{"a":{"b":{"c":0}},"d":[{"f":1}]}"#);
+    check!(
+        |edit| edit.set(json.raw(), "a", &one).set(json.raw(), "a", &two),
+        r#"{"a":2,"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.replace(inner, &one).replace(inner, &two),
+        r#"{"a":{"b":2},"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.set(json.raw(), "a", &one).remove(json.raw(), "a"),
+        r#"{"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.remove(json.raw(), "a").set(json.raw(), "a", &one),
+        r#"{"a":1,"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.set(inner, "c", &one).replace(at(&["a"]), &two),
+        r#"{"a":2,"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.replace(at(&["a"]), &two).set(inner, "c", &one),
+        r#"{"a":2,"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.set(inner, "x", &one).remove(json.raw(), "a"),
+        r#"{"d":[{"e":0}]}"#
+    );
+    check!(
+        |edit| edit.set(item, "e", &one).remove_item(list, 0),
+        r#"{"a":{"b":{"c":0}},"d":[]}"#
+    );
+    check!(
+        |edit| edit.set(item, "f", &one).set(json.raw(), "g", &two),
+        r#"{"a":{"b":{"c":0}},"d":[{"e":0,"f":1}],"g":2}"#
+    );
+    check!(
+        |edit| edit.set(item, "f", &one).remove(item, "e"),
+        r#"{"a":{"b":{"c":0}},"d":[{"f":1}]}"#
+    );
     check!(|edit| edit.replace(json.raw(), &one).set(inner, "c", &two), "1");
 }
 
@@ -122,7 +146,10 @@ fn an_id_is_replaced_and_nothing_else() {
     assert_eq!(other.method(), Some("tools/call"));
     assert_eq!(other.meta().unwrap().as_str(), r#"{"progressToken":"a"}"#);
     assert_eq!(other.with_id(&Id::from("a")).raw().as_str(), text);
-    assert_eq!(message.with_id(&Id::from("a")).bytes().as_ptr(), message.bytes().as_ptr());
+    assert_eq!(
+        message.with_id(&Id::from("a")).bytes().as_ptr(),
+        message.bytes().as_ptr()
+    );
     assert_eq!(message.edit().finish().bytes().as_ptr(), message.bytes().as_ptr());
 }
 
@@ -130,18 +157,33 @@ fn an_id_is_replaced_and_nothing_else() {
 fn an_id_is_put_in_where_there_was_none() {
     let error = good(r#"{"jsonrpc":"2.0","error":{"code":1,"message":"m"}}"#);
     let answered = error.with_id(&Id::from("x"));
-    assert_eq!(answered.raw().as_str(), r#"{"jsonrpc":"2.0","error":{"code":1,"message":"m"},"id":"x"}"#);
-    assert_eq!((answered.kind(), answered.id()), (Kind::Error, Some(&Id::from("x"))));
+    assert_eq!(
+        answered.raw().as_str(),
+        r#"{"jsonrpc":"2.0","error":{"code":1,"message":"m"},"id":"x"}"#
+    );
+    assert_eq!(
+        (answered.kind(), answered.id()),
+        (Kind::Error, Some(&Id::from("x")))
+    );
     let nulled = good(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"m"}}"#);
-    assert_eq!(nulled.with_id(&Id::from(3)).raw().as_str(), r#"{"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"m"}}"#);
+    assert_eq!(
+        nulled.with_id(&Id::from(3)).raw().as_str(),
+        r#"{"jsonrpc":"2.0","id":3,"error":{"code":1,"message":"m"}}"#
+    );
 }
 
 #[test]
 fn parameters_are_replaced_as_a_whole_or_put_in() {
     let params = json(r#"{"_meta":{"a":1}}"#);
     for (before, after) in [
-        (r#"{"jsonrpc":"2.0","method":"x"}"#, r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"a":1}}}"#),
-        (r#"{"params":{"b":2},"jsonrpc":"2.0","method":"x"}"#, r#"{"params":{"_meta":{"a":1}},"jsonrpc":"2.0","method":"x"}"#),
+        (
+            r#"{"jsonrpc":"2.0","method":"x"}"#,
+            r#"{"jsonrpc":"2.0","method":"x","params":{"_meta":{"a":1}}}"#,
+        ),
+        (
+            r#"{"params":{"b":2},"jsonrpc":"2.0","method":"x"}"#,
+            r#"{"params":{"_meta":{"a":1}},"jsonrpc":"2.0","method":"x"}"#,
+        ),
     ] {
         let message = good(before);
         let mut edit = message.edit();
@@ -199,8 +241,12 @@ fn meta_comes_and_goes() {
 fn a_misplaced_edit_fails_closed() {
     let (message, stranger) = (good(r#"{"jsonrpc":"2.0","id":1,"result":{"a":1}}"#), json("[1]"));
     let mut edit = message.edit();
-    edit.set(message.result().unwrap(), "a", &Json::null()).replace(stranger.raw(), &Json::null());
-    assert_eq!((edit.finish().kind(), message.id()), (Kind::Error, Some(&Id::from(1))));
+    edit.set(message.result().unwrap(), "a", &Json::null())
+        .replace(stranger.raw(), &Json::null());
+    assert_eq!(
+        (edit.finish().kind(), message.id()),
+        (Kind::Error, Some(&Id::from(1)))
+    );
     let mut edit = message.edit();
     edit.set_params(&json("{}"));
     assert_eq!(edit.finish().kind(), Kind::Error);
@@ -215,10 +261,10 @@ fn both(before: &Json, tree: &mut Value, seed: &mut u64) -> Json {
     for _ in 0..4 {
         let (mut raw, mut node) = (before.raw(), &mut *tree);
         // Down at random; never into what an earlier change made, which the text before does not have.
-        while next(seed) % 3 != 0 {
+        while !next(seed).is_multiple_of(3) {
             let step = match &node {
                 Value::Object(members) if !members.is_empty() => {
-                    let key = members.keys().nth(next(seed) as usize % members.len()).unwrap().clone();
+                    let key = members.keys().nth(below(seed, members.len())).unwrap().clone();
                     raw.get(&key).map(|raw| (key, raw))
                 }
                 _ => None,
@@ -233,7 +279,7 @@ fn both(before: &Json, tree: &mut Value, seed: &mut u64) -> Json {
         let fresh = Value::from(next(seed));
         let members: Vec<String> = raw.members().map(|(key, _)| key.into_owned()).collect();
         let Value::Object(map) = node else { continue };
-        let key = match next(seed) as usize % (members.len() + 2) {
+        let key = match below(seed, members.len() + 2) {
             0 => "new".to_owned(),
             1 => "\u{e9}\"".to_owned(),
             index => members[index - 2].clone(),

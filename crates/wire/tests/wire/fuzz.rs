@@ -16,7 +16,11 @@ const ROUNDS: usize = 3_000;
 type Change = (u16, u8, u8);
 
 fn corpus() -> Vec<Vec<u8>> {
-    files().iter().map(|file| std::fs::read(file).unwrap()).filter(|text| text.len() < 4000).collect()
+    files()
+        .iter()
+        .map(|file| std::fs::read(file).unwrap())
+        .filter(|text| text.len() < 4000)
+        .collect()
 }
 
 fn changed(mut text: Vec<u8>, other: &[u8], changes: &[Change]) -> Vec<u8> {
@@ -27,7 +31,9 @@ fn changed(mut text: Vec<u8>, other: &[u8], changes: &[Change]) -> Vec<u8> {
             1 => drop((at < text.len()).then(|| text.remove(at))),
             2 => text.truncate(at),
             3 => drop(text.get_mut(at).map(|there| *there ^= 1 << (byte % 8))),
-            4 => text.splice(at..at, other.iter().copied().take(usize::from(*byte))).for_each(drop),
+            4 => text
+                .splice(at..at, other.iter().copied().take(usize::from(*byte)))
+                .for_each(drop),
             5 => text.insert(at, b"{}[]\",:\\u0-.eE \n"[usize::from(*byte) % 16]),
             _ => text.extend_from_within(at..text.len().min(at + usize::from(*byte))),
         }
@@ -40,7 +46,11 @@ fn reading() {
     let corpus = corpus();
     check!()
         .with_iterations(ROUNDS)
-        .with_generator((produce::<u16>(), produce::<u16>(), produce::<Vec<Change>>().with().len(0..6_usize)))
+        .with_generator((
+            produce::<u16>(),
+            produce::<u16>(),
+            produce::<Vec<Change>>().with().len(0..6_usize),
+        ))
         .for_each(|(one, two, changes)| {
             let pick = |index: &u16| corpus[usize::from(*index) % corpus.len()].clone();
             let text = changed(pick(one), &pick(two), changes);
@@ -69,7 +79,11 @@ fn look_at(text: &[u8], twins: Twins) {
                 Body::Single(message) => vec![message],
                 Body::Batch(messages) => messages,
             };
-            assert!(other(text).is_some(), "another parser refuses {:?}", String::from_utf8_lossy(text));
+            assert!(
+                other(text).is_some(),
+                "another parser refuses {:?}",
+                String::from_utf8_lossy(text)
+            );
             messages.iter().for_each(|message| use_it(message, twins));
         }
         Err(reject) => {
@@ -84,7 +98,10 @@ fn use_it(message: &Message, twins: Twins) {
     let value = message.raw().to_value();
     assert_eq!(Some(&value), other(message.bytes()).as_ref());
     let again = mantlet_wire::message(message.bytes().clone(), &Caps::default(), twins).unwrap();
-    assert_eq!((again.kind(), again.id(), again.method()), (message.kind(), message.id(), message.method()));
+    assert_eq!(
+        (again.kind(), again.id(), again.method()),
+        (message.kind(), message.id(), message.method())
+    );
     let canonical = canonical(message.raw());
     assert!(other(&canonical).is_some());
     assert!(!message.line().contains(&b'\n'));
@@ -109,7 +126,11 @@ fn use_it(message: &Message, twins: Twins) {
 fn framing() {
     check!()
         .with_iterations(ROUNDS)
-        .with_generator((produce::<Vec<u8>>().with().len(0..300_usize), 1..20_usize, 0..200_usize))
+        .with_generator((
+            produce::<Vec<u8>>().with().len(0..300_usize),
+            1..20_usize,
+            0..200_usize,
+        ))
         .for_each(|(bytes, size, cap)| {
             let (mut lines, mut events) = (Lines::new(*cap), Events::new(*cap));
             let mut taken = 0;
@@ -118,7 +139,11 @@ fn framing() {
                 taken += lines.by_ref().count();
                 let refused = events.push(chunk).is_err();
                 assert!(!refused || bytes.len() > *cap);
-                taken += events.by_ref().map(|event| event.data.len()).filter(|length| length <= cap).count();
+                taken += events
+                    .by_ref()
+                    .map(|event| event.data.len())
+                    .filter(|length| length <= cap)
+                    .count();
             }
             taken += usize::from(lines.finish().is_some());
             assert!(taken <= 2 * bytes.len());

@@ -12,9 +12,15 @@ fn a_request_has_its_parts() {
     assert_eq!(message.id(), Some(&Id::from("7")));
     assert_eq!(message.method(), Some("tools/call"));
     assert_eq!(message.facts().unwrap().name, "tools/call");
-    assert_eq!(message.params().unwrap().get("name").unwrap().text().unwrap(), "n");
+    assert_eq!(
+        message.params().unwrap().get("name").unwrap().text().unwrap(),
+        "n"
+    );
     assert_eq!(message.meta().unwrap().members().count(), 1);
-    assert_eq!(message.modern_version().as_deref(), Some(Version::LATEST.as_str()));
+    assert_eq!(
+        message.modern_version().as_deref(),
+        Some(Version::LATEST.as_str())
+    );
     assert!(message.result().is_none() && message.error().is_none());
     assert_eq!(message.raw().as_str(), text.trim());
     assert_eq!(message.len(), text.trim().len());
@@ -28,8 +34,14 @@ fn what_was_escaped_means_what_it_says() {
     );
     assert_eq!(message.id(), Some(&Id::from("a")));
     assert_eq!(message.method(), Some("tools/call"));
-    assert_eq!(message.params().unwrap().get("name").unwrap().text().unwrap(), "😀");
-    assert_eq!(message.meta().unwrap().get("progressToken").unwrap().int(), Some(1));
+    assert_eq!(
+        message.params().unwrap().get("name").unwrap().text().unwrap(),
+        "😀"
+    );
+    assert_eq!(
+        message.meta().unwrap().get("progressToken").unwrap().int(),
+        Some(1)
+    );
 }
 
 #[test]
@@ -48,23 +60,34 @@ fn answers_have_their_parts() {
     assert!(message.meta().is_none() && message.result().is_none() && message.params().is_none());
 
     let message = good(r#"{"jsonrpc":"2.0","method":"x/y"}"#);
-    assert_eq!((message.kind(), message.method()), (Kind::Notification, Some("x/y")));
+    assert_eq!(
+        (message.kind(), message.method()),
+        (Kind::Notification, Some("x/y"))
+    );
     assert!(message.params().is_none() && message.facts().is_none() && message.id().is_none());
 }
 
 #[test]
 fn the_version_of_a_request_is_in_its_own_meta_only() {
     let version = |params: &str| {
-        let message = good(format!(r#"{{"jsonrpc":"2.0","id":1,"method":"x/y","params":{params}}}"#));
+        let message = good(format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"x/y","params":{params}}}"#
+        ));
         message.modern_version().map(|version| version.into_owned())
     };
     let named = format!(r#""{}":"v""#, key::PROTOCOL_VERSION);
-    assert_eq!(version(&format!(r#"{{"_meta":{{{named}}}}}"#)).as_deref(), Some("v"));
+    assert_eq!(
+        version(&format!(r#"{{"_meta":{{{named}}}}}"#)).as_deref(),
+        Some("v")
+    );
     assert_eq!(version(&format!(r#"{{"a":{{"_meta":{{{named}}}}}}}"#)), None);
     assert_eq!(version(&format!(r#"{{"_meta":{{"a":{{{named}}}}}}}"#)), None);
     assert_eq!(version(&format!(r#"{{"_meta":[{{{named}}}]}}"#)), None);
     assert_eq!(version(&format!(r#"{{{named}}}"#)), None);
-    assert_eq!(version(r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}"#), None);
+    assert_eq!(
+        version(r#"{"_meta":{"io.modelcontextprotocol/protocolVersion":1}}"#),
+        None
+    );
 }
 
 #[test]
@@ -87,10 +110,19 @@ fn contents_do_not_show_in_debug() {
 #[test]
 fn a_refusal_carries_the_id_where_it_is_certain() {
     for (text, id) in [
-        (r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"a":1,"a":2}}"#, Some(Id::from(5))),
-        (r#"{"jsonrpc":"2.0","method":"tools/call","params":[],"id":"x"}"#, Some(Id::from("x"))),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"method":"tools/call","params":{"a":1,"a":2}}"#,
+            Some(Id::from(5)),
+        ),
+        (
+            r#"{"jsonrpc":"2.0","method":"tools/call","params":[],"id":"x"}"#,
+            Some(Id::from("x")),
+        ),
         (r#"{"jsonrpc":"2.0","id":5,"method":""}"#, Some(Id::from(5))),
-        (r#"{"jsonrpc":"2.0","id":5,"result":{"a":1e999}}"#, Some(Id::from(5))),
+        (
+            r#"{"jsonrpc":"2.0","id":5,"result":{"a":1e999}}"#,
+            Some(Id::from(5)),
+        ),
         (r#"{"jsonrpc":"2.0","id":5,"id":6,"method":"x"}"#, None),
         (r#"{"jsonrpc":"2.0","id":5,"ID":6,"method":"x"}"#, None),
         (r#"{"jsonrpc":"2.0","id":5,"method":"x""#, None),
@@ -127,8 +159,16 @@ fn slices_read_what_is_there() {
     assert_eq!(raw.members().nth(2).unwrap().0, "text");
     assert_eq!(raw.get("text").unwrap().text().unwrap(), "A\n");
     assert_eq!(raw.pointer(&["o", "a"]).unwrap().shape(), Shape::Array);
-    assert_eq!(raw.pointer(&["o", "b"]).is_none(), raw.pointer(&["list", "0"]).is_none());
-    let items: Vec<&str> = raw.get("list").unwrap().items().map(|item| item.as_str()).collect();
+    assert_eq!(
+        raw.pointer(&["o", "b"]).is_none(),
+        raw.pointer(&["list", "0"]).is_none()
+    );
+    let items: Vec<&str> = raw
+        .get("list")
+        .unwrap()
+        .items()
+        .map(|item| item.as_str())
+        .collect();
     assert_eq!(items, ["1", "\"two\"", "[3]", "{\"4\":4}"]);
     assert_eq!(raw.get("i").unwrap().int(), Some(-12));
     assert_eq!(raw.get("i").unwrap().float(), Some(-12.0));
@@ -167,7 +207,10 @@ fn ids_are_texts_and_plain_integers() {
 fn our_json_is_json() {
     assert_eq!(Json::text("a\"\u{1}").as_str(), r#""a\"\u0001""#);
     assert_eq!(Json::from_serialize(&[1, 2]).as_str(), "[1,2]");
-    assert_eq!(Json::from_serialize(&std::collections::HashMap::from([((1, 2), 3)])), Json::null());
+    assert_eq!(
+        Json::from_serialize(&std::collections::HashMap::from([((1, 2), 3)])),
+        Json::null()
+    );
     assert_eq!(Json::from_serialize(&f64::NAN), Json::null());
     assert_eq!(json(" [1 ,2] \n").as_str(), "[1 ,2]");
 }

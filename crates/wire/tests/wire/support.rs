@@ -6,7 +6,11 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 
 pub(crate) fn read(text: impl AsRef<[u8]>) -> Result<Message, Reject> {
-    mantlet_wire::message(Bytes::copy_from_slice(text.as_ref()), &Caps::default(), Twins::Anywhere)
+    mantlet_wire::message(
+        Bytes::copy_from_slice(text.as_ref()),
+        &Caps::default(),
+        Twins::Anywhere,
+    )
 }
 
 pub(crate) fn good(text: impl AsRef<[u8]>) -> Message {
@@ -22,7 +26,10 @@ pub(crate) fn json(text: &str) -> Json {
 }
 
 /// What another parser makes of a text.
-#[expect(clippy::disallowed_methods, reason = "a second opinion is what these tests are for")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a second opinion is what these tests are for"
+)]
 pub(crate) fn other(text: &[u8]) -> Option<Value> {
     serde_json::from_slice(text).ok()
 }
@@ -34,7 +41,8 @@ pub(crate) fn value() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::Bool),
         any::<i64>().prop_map(Value::from),
         (-1000_i64..1000).prop_map(Value::from),
-        any::<f64>().prop_filter_map("finite", |number| serde_json::Number::from_f64(number).map(Value::Number)),
+        any::<f64>().prop_filter_map("finite", |number| serde_json::Number::from_f64(number)
+            .map(Value::Number)),
         text().prop_map(Value::String),
     ];
     scalar.prop_recursive(5, 60, 8, |inner| {
@@ -60,7 +68,11 @@ pub(crate) fn text() -> impl Strategy<Value = String> {
 }
 
 fn folded(key: &str) -> String {
-    key.chars().filter(|char| char.is_alphanumeric() || char.is_ascii_punctuation()).collect::<String>().to_uppercase().to_lowercase()
+    key.chars()
+        .filter(|char| char.is_alphanumeric() || char.is_ascii_punctuation())
+        .collect::<String>()
+        .to_uppercase()
+        .to_lowercase()
 }
 
 /// The same value written in another way: blanks, escapes, and another order.
@@ -68,7 +80,12 @@ pub(crate) fn rewritten(value: &Value, seed: &mut u64) -> String {
     match value {
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| rewritten(item, seed)).collect();
-            format!("[{}{}]{}", blank(seed), items.join(&format!("{},", blank(seed))), blank(seed))
+            format!(
+                "[{}{}]{}",
+                blank(seed),
+                items.join(&format!("{},", blank(seed))),
+                blank(seed)
+            )
         }
         Value::Object(members) => {
             let mut members: Vec<(&String, &Value)> = members.iter().collect();
@@ -79,7 +96,13 @@ pub(crate) fn rewritten(value: &Value, seed: &mut u64) -> String {
                 .into_iter()
                 .map(|(key, value)| {
                     let key = escaped(key, seed);
-                    format!("{}{key}{}:{}{}", blank(seed), blank(seed), blank(seed), rewritten(value, seed))
+                    format!(
+                        "{}{key}{}:{}{}",
+                        blank(seed),
+                        blank(seed),
+                        blank(seed),
+                        rewritten(value, seed)
+                    )
                 })
                 .collect();
             format!("{{{}{}}}", members.join(","), blank(seed))
@@ -105,10 +128,16 @@ fn escaped(text: &str, seed: &mut u64) -> String {
 }
 
 fn blank(seed: &mut u64) -> &'static str {
-    ["", "", "", " ", "\n", "\t ", "\r\n"][(next(seed) % 7) as usize]
+    ["", "", "", " ", "\n", "\t ", "\r\n"][below(seed, 7)]
 }
 
 pub(crate) fn next(seed: &mut u64) -> u64 {
-    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    *seed = seed
+        .wrapping_mul(6_364_136_223_846_793_005)
+        .wrapping_add(1_442_695_040_888_963_407);
     *seed >> 33
+}
+
+pub(crate) fn below(seed: &mut u64, bound: usize) -> usize {
+    usize::try_from(next(seed)).unwrap() % bound
 }

@@ -1,0 +1,54 @@
+//! `cargo xtask test`: everything that CI runs. Each step says what it does; a step that fails does not keep the
+//! others from running, so that one run tells everything.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::{run, tidy};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+struct Tally {
+    passed: u32,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    fn step(&mut self, what: &str, arguments: &[&str], limit: Duration) {
+        let outcome = run::run(what, &mut run::command("cargo", arguments), limit);
+        self.note(what, outcome);
+    }
+
+    fn note(&mut self, what: &str, outcome: Result<()>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                eprintln!("xtask: {error:#}");
+                self.failed.push(what.to_owned());
+            }
+        }
+    }
+}
+
+pub fn run(_arguments: &[String]) -> Result<()> {
+    let mut tally = Tally { passed: 0, failed: Vec::new() };
+    tally.step("format", &["fmt", "--all", "--check"], MINUTE);
+    tally.step("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], 30 * MINUTE);
+    if run::has("cargo", &["nextest", "--version"]) {
+        tally.step("tests", &["nextest", "run", "--workspace", "--no-fail-fast"], 30 * MINUTE);
+    } else {
+        tally.step("tests", &["test", "--workspace", "--no-fail-fast"], 30 * MINUTE);
+    }
+    tally.step("documentation tests", &["test", "--workspace", "--doc", "--quiet"], 15 * MINUTE);
+    tally.step("the binary", &["build", "-p", "mantlet"], 15 * MINUTE);
+    tally.step("the demo", &["run", "--quiet", "-p", "mantlet", "--", "demo", "--once"], 2 * MINUTE);
+    println!("\n== tidy");
+    tally.note("tidy", tidy::run(&[]));
+    let failed = tally.failed.len();
+    println!("\nsteps: {} passed, {failed} failed", tally.passed);
+    if failed > 0 {
+        bail!("failed: {}", tally.failed.join(", "));
+    }
+    Ok(())
+}
