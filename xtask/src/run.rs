@@ -23,7 +23,10 @@ pub fn command(program: &str, arguments: &[&str]) -> Command {
 pub fn run(what: &str, command: &mut Command, limit: Duration) -> Result<()> {
     println!("\n== {what}");
     let begun = Instant::now();
-    let mut child = command.process_group(0).spawn().with_context(|| format!("{what}: could not be started"))?;
+    let mut child = command
+        .process_group(0)
+        .spawn()
+        .with_context(|| format!("{what}: could not be started"))?;
     loop {
         if let Some(status) = child.try_wait()? {
             println!("== {what}: {:.0} s", begun.elapsed().as_secs_f64());
@@ -33,7 +36,9 @@ pub fn run(what: &str, command: &mut Command, limit: Duration) -> Result<()> {
             return Ok(());
         }
         if begun.elapsed() > limit {
-            let _ended = Command::new("kill").args(["-KILL", "--", &format!("-{}", child.id())]).status();
+            let _ended = Command::new("kill")
+                .args(["-KILL", "--", &format!("-{}", child.id())])
+                .status();
             let _reaped = child.wait();
             bail!("{what} took longer than {} s and was ended", limit.as_secs());
         }
@@ -43,5 +48,9 @@ pub fn run(what: &str, command: &mut Command, limit: Duration) -> Result<()> {
 
 /// Whether a program can be run.
 pub fn has(program: &str, arguments: &[&str]) -> bool {
-    command(program, arguments).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    command(program, arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
 }

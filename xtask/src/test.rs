@@ -32,17 +32,36 @@ impl Tally {
 }
 
 pub fn run(_arguments: &[String]) -> Result<()> {
-    let mut tally = Tally { passed: 0, failed: Vec::new() };
+    let mut tally = Tally {
+        passed: 0,
+        failed: Vec::new(),
+    };
     tally.step("format", &["fmt", "--all", "--check"], MINUTE);
-    tally.step("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], 30 * MINUTE);
+    tally.step(
+        "lints",
+        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        30 * MINUTE,
+    );
     if run::has("cargo", &["nextest", "--version"]) {
-        tally.step("tests", &["nextest", "run", "--workspace", "--no-fail-fast"], 30 * MINUTE);
+        tally.step(
+            "tests",
+            &["nextest", "run", "--workspace", "--no-fail-fast"],
+            30 * MINUTE,
+        );
     } else {
         tally.step("tests", &["test", "--workspace", "--no-fail-fast"], 30 * MINUTE);
     }
-    tally.step("documentation tests", &["test", "--workspace", "--doc", "--quiet"], 15 * MINUTE);
+    tally.step(
+        "documentation tests",
+        &["test", "--workspace", "--doc", "--quiet"],
+        15 * MINUTE,
+    );
     tally.step("the binary", &["build", "-p", "mantlet"], 15 * MINUTE);
-    tally.step("the demo", &["run", "--quiet", "-p", "mantlet", "--", "demo", "--once"], 2 * MINUTE);
+    tally.step(
+        "the demo",
+        &["run", "--quiet", "-p", "mantlet", "--", "demo", "--once"],
+        2 * MINUTE,
+    );
     println!("\n== tidy");
     tally.note("tidy", tidy::run(&[]));
     let failed = tally.failed.len();

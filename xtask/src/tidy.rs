@@ -18,14 +18,46 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mantlet-access", &["mantlet-wire"]),
     ("mantlet-inspect", &["mantlet-wire"]),
     ("mantlet-audit", &["mantlet-wire"]),
-    ("mantlet-config", &["mantlet-access", "mantlet-inspect", "mantlet-audit", "mantlet-wire"]),
-    ("mantlet-gateway", &["mantlet-access", "mantlet-inspect", "mantlet-audit", "mantlet-wire", "mantlet-config"]),
-    ("mantlet", &["mantlet-access", "mantlet-audit", "mantlet-wire", "mantlet-config", "mantlet-gateway"]),
+    (
+        "mantlet-config",
+        &[
+            "mantlet-access",
+            "mantlet-inspect",
+            "mantlet-audit",
+            "mantlet-wire",
+        ],
+    ),
+    (
+        "mantlet-gateway",
+        &[
+            "mantlet-access",
+            "mantlet-inspect",
+            "mantlet-audit",
+            "mantlet-wire",
+            "mantlet-config",
+        ],
+    ),
+    (
+        "mantlet",
+        &[
+            "mantlet-access",
+            "mantlet-audit",
+            "mantlet-wire",
+            "mantlet-config",
+            "mantlet-gateway",
+        ],
+    ),
 ];
 
 /// What a pure crate may not depend on.
 const IMPURE: &[&str] = &["tokio", "hyper", "hyper-util", "reqwest", "axum"];
-const PURE: &[&str] = &["mantlet-wire", "mantlet-access", "mantlet-inspect", "mantlet-audit", "mantlet-config"];
+const PURE: &[&str] = &[
+    "mantlet-wire",
+    "mantlet-access",
+    "mantlet-inspect",
+    "mantlet-audit",
+    "mantlet-config",
+];
 
 pub fn run(_arguments: &[String]) -> Result<()> {
     let mut findings = Vec::new();
@@ -48,9 +80,16 @@ pub fn run(_arguments: &[String]) -> Result<()> {
 fn arrows(findings: &mut Vec<String>) -> Result<()> {
     let metadata = MetadataCommand::new().current_dir(root()).no_deps().exec()?;
     for (name, allowed) in ARROWS {
-        let package = metadata.packages.iter().find(|package| package.name.as_str() == *name);
+        let package = metadata
+            .packages
+            .iter()
+            .find(|package| package.name.as_str() == *name);
         let package = package.with_context(|| format!("there is no crate `{name}`"))?;
-        for dependency in package.dependencies.iter().filter(|dependency| dependency.kind == DependencyKind::Normal) {
+        for dependency in package
+            .dependencies
+            .iter()
+            .filter(|dependency| dependency.kind == DependencyKind::Normal)
+        {
             let other = dependency.name.as_str();
             if other.starts_with("mantlet") && !allowed.contains(&other) {
                 findings.push(format!("`{name}` must not depend on `{other}`"));
@@ -66,18 +105,37 @@ fn arrows(findings: &mut Vec<String>) -> Result<()> {
 fn tracked() -> Result<Vec<PathBuf>> {
     let output = command("git", &["ls-files", "-z"]).output()?;
     let text = String::from_utf8(output.stdout)?;
-    Ok(text.split('\0').filter(|name| !name.is_empty()).map(|name| root().join(name)).filter(|path| path.exists()).collect())
+    Ok(text
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(|name| root().join(name))
+        .filter(|path| path.exists())
+        .collect())
 }
 
 fn sizes(files: &[PathBuf], findings: &mut Vec<String>) {
-    for path in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
-        let Ok(text) = std::fs::read_to_string(path) else { continue };
-        let lines = text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
+    for path in files
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+    {
+        let Ok(text) = std::fs::read_to_string(path) else {
+            continue;
+        };
+        let lines = text
+            .lines()
+            .take_while(|line| !line.starts_with("#[cfg(test)]"))
+            .count();
         if lines > MAX_LINES {
-            findings.push(format!("{} has {lines} lines without tests, more than {MAX_LINES}", shown(path)));
+            findings.push(format!(
+                "{} has {lines} lines without tests, more than {MAX_LINES}",
+                shown(path)
+            ));
         }
         if !text.starts_with("//!") && !text.starts_with("#!") {
-            findings.push(format!("{} does not say in its first line what is in it", shown(path)));
+            findings.push(format!(
+                "{} does not say in its first line what is in it",
+                shown(path)
+            ));
         }
     }
 }
@@ -89,19 +147,28 @@ fn shown(path: &Path) -> String {
 /// Every refusal code has a row in `docs/refusals.md`, and every row a code.
 fn refusals(findings: &mut Vec<String>) -> Result<()> {
     let docs = std::fs::read_to_string(root().join("docs/refusals.md")).context("docs/refusals.md")?;
-    let rows: BTreeSet<&str> =
-        docs.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(code, _)| code).collect();
+    let rows: BTreeSet<&str> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(code, _)| code)
+        .collect();
     let mut codes = BTreeSet::new();
     let gateway = std::fs::read_to_string(root().join("crates/gateway/src/refusal.rs"))?;
     let wire = std::fs::read_to_string(root().join("crates/wire/src/reject.rs"))?;
     for text in [&gateway, &wire] {
-        codes.extend(text.lines().filter_map(|line| line.split_once("=> \"")?.1.split_once('"')).map(|(code, _)| code));
+        codes.extend(
+            text.lines()
+                .filter_map(|line| line.split_once("=> \"")?.1.split_once('"'))
+                .map(|(code, _)| code),
+        );
     }
     for code in codes.difference(&rows) {
         findings.push(format!("docs/refusals.md has no row for `{code}`"));
     }
     for row in rows.difference(&codes) {
-        findings.push(format!("docs/refusals.md has a row for `{row}`, which is no refusal"));
+        findings.push(format!(
+            "docs/refusals.md has a row for `{row}`, which is no refusal"
+        ));
     }
     Ok(())
 }
@@ -119,9 +186,19 @@ fn examples(findings: &mut Vec<String>) -> Result<()> {
 
 /// Nothing of the machine that it was written on.
 fn machine(files: &[PathBuf], findings: &mut Vec<String>) {
-    let words = [format!("/{}/", "work"), format!("/{}/", "root"), format!("registry.{}", "npmjs.org"), format!("static.{}", "crates.io")];
-    for path in files.iter().filter(|path| path.extension().is_none_or(|extension| extension != "lock")) {
-        let Ok(text) = std::fs::read_to_string(path) else { continue };
+    let words = [
+        format!("/{}/", "work"),
+        format!("/{}/", "root"),
+        format!("registry.{}", "npmjs.org"),
+        format!("static.{}", "crates.io"),
+    ];
+    for path in files
+        .iter()
+        .filter(|path| path.extension().is_none_or(|extension| extension != "lock"))
+    {
+        let Ok(text) = std::fs::read_to_string(path) else {
+            continue;
+        };
         for word in &words {
             if let Some(line) = text.lines().position(|line| line.contains(word.as_str())) {
                 findings.push(format!("{}:{} names `{word}`", shown(path), line + 1));

@@ -6,8 +6,8 @@ use std::str::FromStr as _;
 use std::sync::{Mutex, PoisonError};
 
 use cedar_policy::{
-    Authorizer as Engine, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId, PolicySet,
-    Request, RestrictedExpression, Schema, ValidationMode, Validator,
+    Authorizer as Engine, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicyId,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
 };
 
 use crate::cedar_text::{SCHEMA, ServerRules, policies};
@@ -125,7 +125,9 @@ pub struct Authorizer {
 
 impl std::fmt::Debug for Authorizer {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.debug_struct("Authorizer").field("servers", &self.sets.len()).finish_non_exhaustive()
+        out.debug_struct("Authorizer")
+            .field("servers", &self.sets.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -142,7 +144,8 @@ struct Names {
 
 impl Names {
     fn new() -> Result<Self, PolicyError> {
-        let name = |text: &str| EntityTypeName::from_str(text).map_err(|error| PolicyError(error.to_string()));
+        let name =
+            |text: &str| EntityTypeName::from_str(text).map_err(|error| PolicyError(error.to_string()));
         Ok(Self {
             caller: name("Caller")?,
             server: name("Server")?,
@@ -175,7 +178,13 @@ impl Authorizer {
             all.push_str(&text);
             sets.insert(rules.name.clone(), named(&parsed)?);
         }
-        Ok(Self { engine: Engine::new(), sets, names: Names::new()?, known: Mutex::default(), text: all })
+        Ok(Self {
+            engine: Engine::new(),
+            sets,
+            names: Names::new()?,
+            known: Mutex::default(),
+            text: all,
+        })
     }
 
     /// The policies as Cedar text.
@@ -193,7 +202,12 @@ impl Authorizer {
     /// Decides.
     pub fn decide(&self, question: &Question<'_>) -> Verdict {
         let key = key(question);
-        if let Some(verdict) = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        if let Some(verdict) = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+        {
             return verdict.clone();
         }
         let verdict = self.evaluate(question).unwrap_or_else(|error| Verdict::Refuse {
@@ -227,7 +241,8 @@ impl Authorizer {
         let principal = uid(&self.names.caller, &question.caller.key());
         let action = uid(&self.names.action, question.action.name());
         let entities = self.entities(question, &principal, &server, &resource, name)?;
-        let request = Request::new(principal, action, resource, Context::empty(), None).map_err(|error| error.to_string())?;
+        let request = Request::new(principal, action, resource, Context::empty(), None)
+            .map_err(|error| error.to_string())?;
         let response = self.engine.is_authorized(&request, set, &entities);
         let mut policies: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         policies.sort();
@@ -249,8 +264,12 @@ impl Authorizer {
         name: Option<&str>,
     ) -> Result<Entities, String> {
         let owner = RestrictedExpression::new_bool(question.caller.is_owner());
-        let caller = Entity::new(principal.clone(), HashMap::from([("owner".to_owned(), owner)]), HashSet::new())
-            .map_err(|error| error.to_string())?;
+        let caller = Entity::new(
+            principal.clone(),
+            HashMap::from([("owner".to_owned(), owner)]),
+            HashSet::new(),
+        )
+        .map_err(|error| error.to_string())?;
         let mut all = vec![caller, Entity::new_no_attrs(server.clone(), HashSet::new())];
         if let Some(name) = name.filter(|_| resource != server) {
             let name = RestrictedExpression::new_string(name.to_owned());
@@ -295,7 +314,8 @@ fn named(parsed: &PolicySet) -> Result<PolicySet, PolicyError> {
     let mut set = PolicySet::new();
     for policy in parsed.policies() {
         let id = policy.annotation("id").unwrap_or_default();
-        set.add(policy.new_id(PolicyId::new(id))).map_err(|error| PolicyError(error.to_string()))?;
+        set.add(policy.new_id(PolicyId::new(id)))
+            .map_err(|error| PolicyError(error.to_string()))?;
     }
     Ok(set)
 }

@@ -48,7 +48,15 @@ pub(crate) fn policies(rules: &ServerRules) -> String {
     let mut text = String::new();
     match &rules.allow {
         None => {
-            policy(&mut text, rules, "owner", "permit", "principal", "action", "{ principal.owner }");
+            policy(
+                &mut text,
+                rules,
+                "owner",
+                "permit",
+                "principal",
+                "action",
+                "{ principal.owner }",
+            );
         }
         Some(lists) => allow(&mut text, rules, lists),
     }
@@ -59,14 +67,38 @@ pub(crate) fn policies(rules: &ServerRules) -> String {
 
 fn allow(text: &mut String, rules: &ServerRules, lists: &Lists) {
     let always = "{ true }";
-    policy(text, rules, "allow.use", "permit", "principal", r#"action == Action::"UseServer""#, always);
+    policy(
+        text,
+        rules,
+        "allow.use",
+        "permit",
+        "principal",
+        r#"action == Action::"UseServer""#,
+        always,
+    );
     for (set, what, action) in [
-        (&lists.tools, "tools", r#"action in [Action::"ListTools", Action::"UseTask"]"#),
-        (&lists.resources, "resources", r#"action == Action::"ListResources""#),
+        (
+            &lists.tools,
+            "tools",
+            r#"action in [Action::"ListTools", Action::"UseTask"]"#,
+        ),
+        (
+            &lists.resources,
+            "resources",
+            r#"action == Action::"ListResources""#,
+        ),
         (&lists.prompts, "prompts", r#"action == Action::"ListPrompts""#),
     ] {
         if !set.is_empty() {
-            policy(text, rules, &format!("allow.list.{what}"), "permit", "principal", action, always);
+            policy(
+                text,
+                rules,
+                &format!("allow.list.{what}"),
+                "permit",
+                "principal",
+                action,
+                always,
+            );
         }
     }
     named(text, rules, "allow", "permit", lists);
@@ -83,28 +115,69 @@ fn named(text: &mut String, rules: &ServerRules, side: &str, effect: &str, lists
             "Resource",
             r#"action in [Action::"ReadResource", Action::"SubscribeResource", Action::"Complete"]"#,
         ),
-        (&lists.prompts, "prompts", "Prompt", r#"action in [Action::"GetPrompt", Action::"Complete"]"#),
-        (&lists.methods, "methods", "Method", r#"action == Action::"Other""#),
+        (
+            &lists.prompts,
+            "prompts",
+            "Prompt",
+            r#"action in [Action::"GetPrompt", Action::"Complete"]"#,
+        ),
+        (
+            &lists.methods,
+            "methods",
+            "Method",
+            r#"action == Action::"Other""#,
+        ),
     ] {
         if patterns.is_empty() {
             continue;
         }
-        let any: Vec<String> = patterns.iter().map(|pattern| format!("resource.name like \"{}\"", like(pattern))).collect();
+        let any: Vec<String> = patterns
+            .iter()
+            .map(|pattern| format!("resource.name like \"{}\"", like(pattern)))
+            .collect();
         let when = format!("{{ resource is {kind} && ({}) }}", any.join(" || "));
-        policy(text, rules, &format!("{side}.{what}"), effect, "principal", action, &when);
+        policy(
+            text,
+            rules,
+            &format!("{side}.{what}"),
+            effect,
+            "principal",
+            action,
+            &when,
+        );
     }
 }
 
 fn asks(text: &mut String, rules: &ServerRules, side: &str, effect: &str, asks: &[String]) {
-    for (ask, action) in [("sampling", "Sample"), ("elicitation", "Elicit"), ("roots", "ListRoots")] {
+    for (ask, action) in [
+        ("sampling", "Sample"),
+        ("elicitation", "Elicit"),
+        ("roots", "ListRoots"),
+    ] {
         if asks.iter().any(|named| named == ask || named == "*") {
             let action = format!("action == Action::\"{action}\"");
-            policy(text, rules, &format!("{side}.asks.{ask}"), effect, "principal", &action, "{ true }");
+            policy(
+                text,
+                rules,
+                &format!("{side}.asks.{ask}"),
+                effect,
+                "principal",
+                &action,
+                "{ true }",
+            );
         }
     }
 }
 
-fn policy(text: &mut String, rules: &ServerRules, id: &str, effect: &str, principal: &str, action: &str, when: &str) {
+fn policy(
+    text: &mut String,
+    rules: &ServerRules,
+    id: &str,
+    effect: &str,
+    principal: &str,
+    action: &str,
+    when: &str,
+) {
     let id = quoted(&format!("{}.{id}", rules.name));
     let server = quoted(&rules.name);
     text.push_str(&format!(

@@ -16,7 +16,9 @@ impl LocalToken {
     /// A token out of 256 random bits.
     #[must_use]
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        Self { text: format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes)) }
+        Self {
+            text: format!("{MARK}{}", URL_SAFE_NO_PAD.encode(bytes)),
+        }
     }
 
     /// A token as a file has it; `None` when it is none of ours.
@@ -24,7 +26,9 @@ impl LocalToken {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(MARK)?).ok()?;
-        (bytes.len() == 32).then(|| Self { text: text.to_owned() })
+        (bytes.len() == 32).then(|| Self {
+            text: text.to_owned(),
+        })
     }
 
     /// Whether what was shown is this token. Takes as long whatever was shown (but for its length).
@@ -65,7 +69,10 @@ mod tests {
         let half = text.split_at(20).0;
         for wrong in ["", "mtl_", half, &text.to_uppercase(), &format!("{text} ")] {
             assert!(!token.matches(wrong), "{wrong}");
-            assert!(LocalToken::parse(wrong.trim()).is_none_or(|other| other.expose() != wrong || other.matches(&text)));
+            assert!(
+                LocalToken::parse(wrong.trim())
+                    .is_none_or(|other| other.expose() != wrong || other.matches(&text))
+            );
         }
         assert!(!format!("{token:?}").contains(&text));
     }

@@ -1,6 +1,10 @@
 //! Decision tests as data: each file of `tests/decisions` has rules and questions with their verdicts.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test says what is wrong by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what is wrong by panicking"
+)]
 
 use mantlet_access::{Action, Authorizer, Caller, Item, Lists, Means, Question, ServerRules, Verdict};
 use serde::Deserialize;
@@ -33,7 +37,13 @@ struct Set {
 
 impl From<Set> for Lists {
     fn from(set: Set) -> Self {
-        Self { tools: set.tools, resources: set.resources, prompts: set.prompts, methods: set.methods, asks: set.asks }
+        Self {
+            tools: set.tools,
+            resources: set.resources,
+            prompts: set.prompts,
+            methods: set.methods,
+            asks: set.asks,
+        }
     }
 }
 
@@ -75,7 +85,10 @@ fn caller(who: &str) -> Caller {
         "anonymous" => Means::Anonymous,
         other => panic!("unknown caller {other}"),
     };
-    Caller { means, subject: "test".to_owned() }
+    Caller {
+        means,
+        subject: "test".to_owned(),
+    }
 }
 
 #[test]
@@ -85,7 +98,8 @@ fn every_decision_is_as_written() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
-        let file: File = serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let file: File =
+            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         check(&path.display().to_string(), file);
         files += 1;
     }
@@ -96,7 +110,11 @@ fn check(path: &str, file: File) {
     let rules: Vec<ServerRules> = file
         .rules
         .into_iter()
-        .map(|rules| ServerRules { name: rules.server, allow: rules.allow.map(Lists::from), refuse: rules.refuse.into() })
+        .map(|rules| ServerRules {
+            name: rules.server,
+            allow: rules.allow.map(Lists::from),
+            refuse: rules.refuse.into(),
+        })
         .collect();
     let authorizer = Authorizer::new(&rules).unwrap();
     for asked in file.questions {
@@ -109,7 +127,12 @@ fn check(path: &str, file: File) {
             (Action::Other, Some(name)) => Item::Method(name),
             (_, Some(name)) => Item::Prompt(name),
         };
-        let question = Question { caller: &caller, action, server: &asked.server, item };
+        let question = Question {
+            caller: &caller,
+            action,
+            server: &asked.server,
+            item,
+        };
         // Twice: the second time out of the memory of verdicts.
         for _ in 0..2 {
             let (verdict, policies) = match authorizer.decide(&question) {

@@ -54,7 +54,9 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// The last record does not hold.
-    #[error("the last record in `{path}` does not hold ({why}): keep the directory as evidence and set another `audit.path`")]
+    #[error(
+        "the last record in `{path}` does not hold ({why}): keep the directory as evidence and set another `audit.path`"
+    )]
     Broken {
         /// The segment.
         path: PathBuf,
@@ -103,7 +105,11 @@ impl Log {
             let path = path.to_owned();
             move |cause| OpenError::Io { path, cause }
         };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(io(&directory))?;
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&directory)
+            .map_err(io(&directory))?;
         let lock_path = directory.join("lock");
         let lock = OpenOptions::new()
             .create(true)
@@ -112,14 +118,24 @@ impl Log {
             .mode(0o600)
             .open(&lock_path)
             .map_err(io(&lock_path))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_| OpenError::Locked { path: directory.clone() })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| OpenError::Locked {
+            path: directory.clone(),
+        })?;
         let last = segments(&directory).map_err(io(&directory))?.pop();
         let (state, recovered) = match last {
             Some(path) => resume(&path)?,
-            None => (begin(&directory, 0, GENESIS.to_owned()).map_err(io(&directory))?, None),
+            None => (
+                begin(&directory, 0, GENESIS.to_owned()).map_err(io(&directory))?,
+                None,
+            ),
         };
-        Ok(Self { settings, state: Mutex::new(state), synced: Condvar::new(), recovered, _lock: lock })
+        Ok(Self {
+            settings,
+            state: Mutex::new(state),
+            synced: Condvar::new(),
+            recovered,
+            _lock: lock,
+        })
     }
 
     /// Where a torn last line was put aside when the log was opened.
@@ -136,15 +152,21 @@ impl Log {
         let mut state = self.lock();
         state.repair().map_err(|error| Unavailable(error.to_string()))?;
         if state.length >= self.settings.segment_bytes {
-            self.rotate(&mut state).map_err(|error| Unavailable(error.to_string()))?;
+            self.rotate(&mut state)
+                .map_err(|error| Unavailable(error.to_string()))?;
         }
         let seq = state.next;
         let sealed = chain::seal(seq, now, &self.settings.instance, &state.prev, record);
         let (line, hash) = sealed.map_err(|error| Unavailable(error.to_string()))?;
         state.dirty = true;
-        state.file.write_all(line.as_bytes()).map_err(|error| Unavailable(error.to_string()))?;
+        state
+            .file
+            .write_all(line.as_bytes())
+            .map_err(|error| Unavailable(error.to_string()))?;
         state.dirty = false;
-        state.length = state.length.saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
+        state.length = state
+            .length
+            .saturating_add(u64::try_from(line.len()).unwrap_or(u64::MAX));
         state.next = seq.saturating_add(1);
         state.prev = hash;
         match self.settings.durability {
@@ -186,7 +208,10 @@ impl Log {
     fn rotate(&self, state: &mut State) -> std::io::Result<()> {
         state.file.sync_data()?;
         let next = begin(&self.settings.directory, state.next, state.prev.clone())?;
-        *state = State { durable: state.durable, ..next };
+        *state = State {
+            durable: state.durable,
+            ..next
+        };
         Ok(())
     }
 
@@ -211,16 +236,39 @@ impl State {
 
 fn begin(directory: &Path, seq: u64, prev: String) -> std::io::Result<State> {
     let path = directory.join(format!("{seq:020}.jsonl"));
-    let file = OpenOptions::new().create_new(true).append(true).mode(0o600).open(&path)?;
-    Ok(State { file, length: 0, dirty: false, next: seq, prev, durable: seq, syncing: false, failed_sync: None })
+    let file = OpenOptions::new()
+        .create_new(true)
+        .append(true)
+        .mode(0o600)
+        .open(&path)?;
+    Ok(State {
+        file,
+        length: 0,
+        dirty: false,
+        next: seq,
+        prev,
+        durable: seq,
+        syncing: false,
+        failed_sync: None,
+    })
 }
 
 /// Takes up the last segment where it ended. A last line without its newline is what a loss of power leaves: it
 /// was never acknowledged; it is put aside, not thrown away.
 fn resume(path: &Path) -> Result<(State, Option<PathBuf>), OpenError> {
-    let io = |cause| OpenError::Io { path: path.to_owned(), cause };
-    let broken = |why: String| OpenError::Broken { path: path.to_owned(), why };
-    let mut file = OpenOptions::new().read(true).append(true).open(path).map_err(io)?;
+    let io = |cause| OpenError::Io {
+        path: path.to_owned(),
+        cause,
+    };
+    let broken = |why: String| OpenError::Broken {
+        path: path.to_owned(),
+        why,
+    };
+    let mut file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .open(path)
+        .map_err(io)?;
     let mut text = Vec::new();
     file.read_to_end(&mut text).map_err(io)?;
     let whole = memchr_last_newline(&text);
@@ -228,10 +276,16 @@ fn resume(path: &Path) -> Result<(State, Option<PathBuf>), OpenError> {
     let mut aside = None;
     if !torn.is_empty() {
         let place = path.with_extension("torn");
-        let mut copy = OpenOptions::new().create(true).append(true).mode(0o600).open(&place).map_err(io)?;
+        let mut copy = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&place)
+            .map_err(io)?;
         copy.write_all(torn).map_err(io)?;
         copy.sync_all().map_err(io)?;
-        file.set_len(u64::try_from(whole).unwrap_or(u64::MAX)).map_err(io)?;
+        file.set_len(u64::try_from(whole).unwrap_or(u64::MAX))
+            .map_err(io)?;
         aside = Some(place);
     }
     let kept = text.get(..whole).unwrap_or_default();
@@ -241,17 +295,30 @@ fn resume(path: &Path) -> Result<(State, Option<PathBuf>), OpenError> {
             (sealed.seq.saturating_add(1), sealed.hash)
         }
         // An empty segment: it begins with its own number, after the last record of the segment before.
-        None => before(path).map_err(|why| OpenError::Broken { path: path.to_owned(), why })?,
+        None => before(path).map_err(|why| OpenError::Broken {
+            path: path.to_owned(),
+            why,
+        })?,
     };
     file.seek(SeekFrom::End(0)).map_err(io)?;
     let length = u64::try_from(whole).unwrap_or(u64::MAX);
-    let state =
-        State { file, length, dirty: false, next, prev, durable: next, syncing: false, failed_sync: None };
+    let state = State {
+        file,
+        length,
+        dirty: false,
+        next,
+        prev,
+        durable: next,
+        syncing: false,
+        failed_sync: None,
+    };
     Ok((state, aside))
 }
 
 fn memchr_last_newline(text: &[u8]) -> usize {
-    text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1)
+    text.iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |at| at + 1)
 }
 
 fn last_line(text: &[u8]) -> &[u8] {
@@ -259,8 +326,11 @@ fn last_line(text: &[u8]) -> &[u8] {
 }
 
 fn before(path: &Path) -> Result<(u64, String), String> {
-    let number: u64 =
-        path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok()).ok_or("its name is no number")?;
+    let number: u64 = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .and_then(|stem| stem.parse().ok())
+        .ok_or("its name is no number")?;
     let directory = path.parent().ok_or("it is in no directory")?;
     let all = segments(directory).map_err(|error| error.to_string())?;
     let earlier = all.iter().rev().find(|other| other.as_path() < path);
@@ -268,7 +338,10 @@ fn before(path: &Path) -> Result<(u64, String), String> {
         None => Ok((number, GENESIS.to_owned())),
         Some(earlier) => {
             let text = std::fs::read(earlier).map_err(|error| error.to_string())?;
-            let line = text.strip_suffix(b"\n").map(last_line).ok_or("the segment before it is torn")?;
+            let line = text
+                .strip_suffix(b"\n")
+                .map(last_line)
+                .ok_or("the segment before it is torn")?;
             let sealed = chain::unseal(line)?;
             Ok((number, sealed.hash))
         }

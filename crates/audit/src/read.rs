@@ -51,7 +51,10 @@ pub fn read(directory: &Path) -> std::io::Result<impl Iterator<Item = Result<Ent
     Ok(lines.map(|(place, line)| {
         let line = line.map_err(|error| place.error(error.to_string()))?;
         let sealed = chain::unseal(&line).map_err(|why| place.error(why))?;
-        Ok(Entry { seq: sealed.seq, json: sealed.json })
+        Ok(Entry {
+            seq: sealed.seq,
+            json: sealed.json,
+        })
     }))
 }
 
@@ -64,7 +67,11 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn error(&self, why: String) -> ReadError {
-        ReadError { segment: self.segment.clone(), line: self.line, why }
+        ReadError {
+            segment: self.segment.clone(),
+            line: self.line,
+            why,
+        }
     }
 }
 
@@ -74,7 +81,10 @@ pub(crate) fn lines(
 ) -> std::io::Result<impl Iterator<Item = (Place, std::io::Result<Vec<u8>>)> + use<>> {
     let segments = segments(directory)?;
     Ok(segments.into_iter().flat_map(|path| {
-        let segment = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let segment = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         let (file, failed) = match File::open(&path) {
             Ok(file) => (Some(BufReader::new(file)), None),
             Err(error) => (None, Some(error)),
@@ -84,7 +94,10 @@ pub(crate) fn lines(
         let mut number = 0;
         std::iter::from_fn(move || {
             number += 1;
-            let place = Place { segment: segment.clone(), line: number };
+            let place = Place {
+                segment: segment.clone(),
+                line: number,
+            };
             if let Some(error) = failed.take() {
                 return Some((place, Err(error)));
             }

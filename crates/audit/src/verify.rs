@@ -47,7 +47,12 @@ pub fn verify(directory: &Path) -> Report {
         Ok(lines) => lines,
         Err(error) => {
             let why = format!("`{}` cannot be read: {error}", directory.display());
-            report.finding = Some(Finding { segment: String::new(), line: 0, seq: 0, why });
+            report.finding = Some(Finding {
+                segment: String::new(),
+                line: 0,
+                seq: 0,
+                why,
+            });
             return report;
         }
     };
@@ -58,8 +63,16 @@ pub fn verify(directory: &Path) -> Report {
             report.segments += 1;
         }
         let expected = next.unwrap_or(0);
-        let fail = |why: String| Finding { segment: place.segment.clone(), line: place.line, seq: expected, why };
-        let sealed = match line.map_err(|error| error.to_string()).and_then(|line| chain::unseal(&line)) {
+        let fail = |why: String| Finding {
+            segment: place.segment.clone(),
+            line: place.line,
+            seq: expected,
+            why,
+        };
+        let sealed = match line
+            .map_err(|error| error.to_string())
+            .and_then(|line| chain::unseal(&line))
+        {
             Ok(sealed) => sealed,
             Err(why) => {
                 report.finding = Some(fail(why));

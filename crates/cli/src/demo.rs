@@ -19,7 +19,9 @@ use crate::term::{self, Colour, paint};
 use crate::{run, state};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mantlet demo --once    # exits 0 when every verdict was as it should be\n  mantlet demo           # goes on serving, so that you can call it yourself")]
+#[command(
+    after_help = "Examples:\n  mantlet demo --once    # exits 0 when every verdict was as it should be\n  mantlet demo           # goes on serving, so that you can call it yourself"
+)]
 pub(crate) struct Options {
     /// Exit after the table instead of serving on
     #[arg(long)]
@@ -72,7 +74,11 @@ audit: {{ path: {audit:?} }}
 
 async fn show(options: &Options, settings: Settings, scratch: &Path) -> Result<u8, Failure> {
     let on = term::colours();
-    term::print(&paint("Mantlet demo: a gateway, an honest server, a hostile server, and a client that tries things.", Colour::Bold, on));
+    term::print(&paint(
+        "Mantlet demo: a gateway, an honest server, a hostile server, and a client that tries things.",
+        Colour::Bold,
+        on,
+    ));
     let token = state::token(&settings.identity.token_file)?;
     let shown = token.expose().to_owned();
     let gateway = run::gateway(settings, Some(token))?;
@@ -83,14 +89,25 @@ async fn show(options: &Options, settings: Settings, scratch: &Path) -> Result<u
     let serving = tokio::spawn(serve(Arc::clone(&gateway), listener, async {
         let _dropped = stopped.await;
     }));
-    let site = client::Site { address, token: shown };
+    let site = client::Site {
+        address,
+        token: shown,
+    };
     let rows = tries::all(&site, &scratch.join("audit")).await;
     let wrong = rows.iter().filter(|row| !row.as_expected).count();
     print_table(&rows, on);
     if wrong == 0 {
-        term::print(&paint(&format!("\n{} tries, every verdict as it should be.", rows.len()), Colour::Green, on));
+        term::print(&paint(
+            &format!("\n{} tries, every verdict as it should be.", rows.len()),
+            Colour::Green,
+            on,
+        ));
     } else {
-        term::print(&paint(&format!("\n{wrong} of {} verdicts were NOT as they should be.", rows.len()), Colour::Red, on));
+        term::print(&paint(
+            &format!("\n{wrong} of {} verdicts were NOT as they should be.", rows.len()),
+            Colour::Red,
+            on,
+        ));
     }
     print_missing(&gateway, on);
     if !options.once {
@@ -100,7 +117,11 @@ async fn show(options: &Options, settings: Settings, scratch: &Path) -> Result<u
     let _ended = serving.await;
     gateway.close().await;
     drop(note);
-    Ok(if wrong == 0 { failure::FINE } else { failure::FINDINGS })
+    Ok(if wrong == 0 {
+        failure::FINE
+    } else {
+        failure::FINDINGS
+    })
 }
 
 fn print_table(rows: &[tries::Row], on: bool) {
@@ -112,17 +133,33 @@ fn print_table(rows: &[tries::Row], on: bool) {
         }
         let colour = if row.stopped { Colour::Red } else { Colour::Green };
         let verdict = paint(if row.stopped { "stopped" } else { "allowed" }, colour, on);
-        let mark = if row.as_expected { "" } else { "  << not as expected" };
-        term::print(&format!("  {verdict}  {:<58} {}{mark}", row.tried, paint(&term::plain(&row.reason), Colour::Dim, on)));
+        let mark = if row.as_expected {
+            ""
+        } else {
+            "  << not as expected"
+        };
+        term::print(&format!(
+            "  {verdict}  {:<58} {}{mark}",
+            row.tried,
+            paint(&term::plain(&row.reason), Colour::Dim, on)
+        ));
     }
 }
 
 /// What this version does not do is part of the truth.
 fn print_missing(gateway: &Gateway, on: bool) {
     let status = gateway.status();
-    let missing: Vec<&str> =
-        status.practices.iter().filter(|practice| practice.state == "not in force").map(|practice| practice.name).collect();
-    term::print(&paint(&format!("Not in force in this version: {}.", missing.join(", ")), Colour::Yellow, on));
+    let missing: Vec<&str> = status
+        .practices
+        .iter()
+        .filter(|practice| practice.state == "not in force")
+        .map(|practice| practice.name)
+        .collect();
+    term::print(&paint(
+        &format!("Not in force in this version: {}.", missing.join(", ")),
+        Colour::Yellow,
+        on,
+    ));
 }
 
 async fn linger(site: &client::Site, scratch: &Path) {

@@ -20,11 +20,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn wrong_use(text: impl Into<String>) -> Self {
-        Self { code: WRONG_USE, text: text.into() }
+        Self {
+            code: WRONG_USE,
+            text: text.into(),
+        }
     }
 
     pub(crate) fn could_not_run(text: impl Into<String>) -> Self {
-        Self { code: COULD_NOT_RUN, text: text.into() }
+        Self {
+            code: COULD_NOT_RUN,
+            text: text.into(),
+        }
     }
 }
 
@@ -46,7 +52,11 @@ pub(crate) fn exit(outcome: Result<u8, Failure>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let text = failure.text.trim_end();
-            let text = if text.starts_with("error") { text.to_owned() } else { format!("error: {text}") };
+            let text = if text.starts_with("error") {
+                text.to_owned()
+            } else {
+                format!("error: {text}")
+            };
             crate::term::say(&text);
             ExitCode::from(failure.code)
         }

@@ -18,7 +18,9 @@ pub(crate) struct Options {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print records
-    #[command(after_help = "Examples:\n  mantlet log show --last 20\n  mantlet log show --refused --format json")]
+    #[command(
+        after_help = "Examples:\n  mantlet log show --last 20\n  mantlet log show --refused --format json"
+    )]
     Show {
         /// The log's directory; without it, all logs of this user
         directory: Option<PathBuf>,
@@ -33,7 +35,9 @@ enum Command {
         format: Format,
     },
     /// Check that no record was changed, dropped, reordered or added
-    #[command(after_help = "Exit code 1 and the first record that does not hold, if there is one.\nThe chain alone cannot show that its whole end was cut off or written anew: keep the head that is printed.")]
+    #[command(
+        after_help = "Exit code 1 and the first record that does not hold, if there is one.\nThe chain alone cannot show that its whole end was cut off or written anew: keep the head that is printed."
+    )]
     Verify {
         /// The log's directory; without it, all logs of this user
         directory: Option<PathBuf>,
@@ -45,7 +49,12 @@ enum Command {
 
 pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     match &options.command {
-        Command::Show { directory, last, refused, format } => {
+        Command::Show {
+            directory,
+            last,
+            refused,
+            format,
+        } => {
             for log in logs(directory.as_deref())? {
                 show(&log, *last, *refused, *format)?;
             }
@@ -70,13 +79,18 @@ fn logs(given: Option<&Path>) -> Result<Vec<PathBuf>, Failure> {
     search(&root, 0, &mut found);
     found.sort();
     if found.is_empty() {
-        return Err(Failure::wrong_use(format!("there is no log in `{}`: give the directory that `audit.path` names", root.display())));
+        return Err(Failure::wrong_use(format!(
+            "there is no log in `{}`: give the directory that `audit.path` names",
+            root.display()
+        )));
     }
     Ok(found)
 }
 
 fn search(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
     let mut has_log = false;
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.is_dir() && depth < 4 {
@@ -94,13 +108,20 @@ fn show(directory: &Path, last: Option<usize>, refused: bool, format: Format) ->
     for entry in mantlet_audit::read(directory)? {
         match entry {
             Ok(entry) => {
-                let decision = entry.json.raw().pointer(&["verdict", "decision"]).and_then(Raw::text);
+                let decision = entry
+                    .json
+                    .raw()
+                    .pointer(&["verdict", "decision"])
+                    .and_then(Raw::text);
                 if refused && decision.as_deref() != Some("refuse") {
                     continue;
                 }
                 kept.push_back(entry);
             }
-            Err(error) => term::say(&format!("{}: {error}; see `mantlet log verify`", directory.display())),
+            Err(error) => term::say(&format!(
+                "{}: {error}; see `mantlet log verify`",
+                directory.display()
+            )),
         }
         if last.is_some_and(|last| kept.len() > last) {
             kept.pop_front();
@@ -118,10 +139,23 @@ fn show(directory: &Path, last: Option<usize>, refused: bool, format: Format) ->
 /// One record as a person reads it.
 fn line(seq: u64, record: Raw<'_>) -> String {
     let on = term::colours();
-    let text = |path: &[&str]| record.pointer(path).and_then(Raw::text).map(|text| plain(&text)).unwrap_or_default();
+    let text = |path: &[&str]| {
+        record
+            .pointer(path)
+            .and_then(Raw::text)
+            .map(|text| plain(&text))
+            .unwrap_or_default()
+    };
     let decision = text(&["verdict", "decision"]);
-    let colour = if decision == "refuse" { Colour::Red } else { Colour::Green };
-    let micros = record.pointer(&["micros", "total"]).and_then(Raw::int).unwrap_or_default();
+    let colour = if decision == "refuse" {
+        Colour::Red
+    } else {
+        Colour::Green
+    };
+    let micros = record
+        .pointer(&["micros", "total"])
+        .and_then(Raw::int)
+        .unwrap_or_default();
     let mut line = format!(
         "{seq:>6} {} {} {:<15} {:<20} {:<16} {} {micros} µs",
         text(&["time"]),
@@ -132,9 +166,18 @@ fn line(seq: u64, record: Raw<'_>) -> String {
         text(&["item"]),
     );
     if decision == "refuse" {
-        let reasons: Vec<String> =
-            record.pointer(&["verdict", "reasons"]).into_iter().flat_map(Raw::items).filter_map(Raw::text).map(|text| plain(&text)).collect();
-        line.push_str(&format!("\n       {}: {}", text(&["verdict", "code"]), reasons.join("; ")));
+        let reasons: Vec<String> = record
+            .pointer(&["verdict", "reasons"])
+            .into_iter()
+            .flat_map(Raw::items)
+            .filter_map(Raw::text)
+            .map(|text| plain(&text))
+            .collect();
+        line.push_str(&format!(
+            "\n       {}: {}",
+            text(&["verdict", "code"]),
+            reasons.join("; ")
+        ));
     }
     line
 }
@@ -160,7 +203,9 @@ fn verify(directory: &Path, format: Format) -> bool {
             let on = term::colours();
             match &report.finding {
                 None => {
-                    let head = head_hash.map(|hash| format!(", head {}", hash.get(..16).unwrap_or_default())).unwrap_or_default();
+                    let head = head_hash
+                        .map(|hash| format!(", head {}", hash.get(..16).unwrap_or_default()))
+                        .unwrap_or_default();
                     term::print(&format!(
                         "{} {}: {} records in {} segments{head}",
                         paint("holds", Colour::Green, on),

@@ -20,7 +20,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 ///
 /// Stands between any MCP client and any MCP server and checks every message, in both directions.
 #[derive(Debug, Parser)]
-#[command(name = "mantlet", version, after_help = "Begin with `mantlet demo`, or put `mantlet wrap --` before the command of a server in your client's configuration.\n\nExit codes: 0 fine, 1 findings or refusals, 2 wrong use or configuration, 3 it could not run.")]
+#[command(
+    name = "mantlet",
+    version,
+    after_help = "Begin with `mantlet demo`, or put `mantlet wrap --` before the command of a server in your client's configuration.\n\nExit codes: 0 fine, 1 findings or refusals, 2 wrong use or configuration, 3 it could not run."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -68,7 +72,11 @@ fn main() -> ExitCode {
         Err(error) => {
             // Help and version are results; the rest is wrong use.
             let _unprinted = error.print();
-            return ExitCode::from(if error.use_stderr() { failure::WRONG_USE } else { failure::FINE });
+            return ExitCode::from(if error.use_stderr() {
+                failure::WRONG_USE
+            } else {
+                failure::FINE
+            });
         }
     };
     let outcome = match arguments.command {

@@ -19,7 +19,9 @@ const NOTE: Duration = Duration::from_secs(2);
 
 /// The runtime: a few threads are enough, and each costs memory.
 pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let threads = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(1, 8);
+    let threads = std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .clamp(1, 8);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
@@ -30,7 +32,8 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 /// Talk on standard error; how much is set by `MANTLET_LOG` (as `warn`, or `mantlet_gateway=debug`).
 pub(crate) fn talk(default: &str) {
     let filter = std::env::var("MANTLET_LOG").unwrap_or_else(|_| default.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    let filter = tracing_subscriber::EnvFilter::try_new(filter)
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     let _set_before = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -54,7 +57,8 @@ pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<A
             torn.display()
         ));
     }
-    Gateway::new(settings, log, token, Arc::new(SystemClock)).map_err(|error| Failure::could_not_run(error.to_string()))
+    Gateway::new(settings, log, token, Arc::new(SystemClock))
+        .map_err(|error| Failure::could_not_run(error.to_string()))
 }
 
 /// Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP where it means that).

@@ -13,6 +13,11 @@ pub(crate) fn run() -> Result<u8, Failure> {
 }
 
 pub(crate) fn completions(shell: clap_complete::Shell) -> Result<u8, Failure> {
-    clap_complete::generate(shell, &mut Arguments::command(), "mantlet", &mut std::io::stdout());
+    clap_complete::generate(
+        shell,
+        &mut Arguments::command(),
+        "mantlet",
+        &mut std::io::stdout(),
+    );
     Ok(failure::FINE)
 }

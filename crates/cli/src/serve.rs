@@ -17,7 +17,9 @@ use crate::{run, state, term};
 const LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mantlet serve --config mantlet.yaml --check\n  mantlet serve --config mantlet.yaml")]
+#[command(
+    after_help = "Examples:\n  mantlet serve --config mantlet.yaml --check\n  mantlet serve --config mantlet.yaml"
+)]
 pub(crate) struct Options {
     /// The configuration file
     #[arg(long, short, value_name = "FILE", default_value = "mantlet.yaml")]
@@ -40,15 +42,21 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
 }
 
 fn load(path: &Path) -> Result<Settings, Failure> {
-    let coloured = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-    mantlet_config::load(path, &ProcessEnvironment).map_err(|problems| Failure::wrong_use(problems.render(coloured)))
+    let coloured =
+        std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
+    mantlet_config::load(path, &ProcessEnvironment)
+        .map_err(|problems| Failure::wrong_use(problems.render(coloured)))
 }
 
 async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, Failure> {
     let token_file = settings.identity.token_file.clone();
     let token = state::token(&token_file)?;
     let address = settings.listen.address;
-    let names: Vec<String> = settings.servers.iter().map(|server| server.name.clone()).collect();
+    let names: Vec<String> = settings
+        .servers
+        .iter()
+        .map(|server| server.name.clone())
+        .collect();
     let anonymous = settings.identity.anonymous;
     let gateway = run::gateway(settings, Some(token))?;
     let listener = Listener::bind(&gateway)
@@ -66,11 +74,17 @@ async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, 
 }
 
 fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
-    term::say(&format!("mantlet {} on http://{address}/mcp", env!("CARGO_PKG_VERSION")));
+    term::say(&format!(
+        "mantlet {} on http://{address}/mcp",
+        env!("CARGO_PKG_VERSION")
+    ));
     for name in names {
         term::say(&format!("  {name}: http://{address}/servers/{name}/mcp"));
     }
-    term::say(&format!("  token: in `{}`, sent as `Authorization: Bearer …`", token_file.display()));
+    term::say(&format!(
+        "  token: in `{}`, sent as `Authorization: Bearer …`",
+        token_file.display()
+    ));
     if anonymous {
         term::say("  note: anyone on this machine may call without the token (`identity.anonymous`)");
     }
@@ -80,7 +94,9 @@ fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
 /// link or a file that was swapped is seen as well.
 async fn reload(gateway: Arc<Gateway>, path: PathBuf) {
     let mut known = std::fs::read(&path).unwrap_or_default();
-    let Ok(mut asked) = signal(SignalKind::hangup()) else { return };
+    let Ok(mut asked) = signal(SignalKind::hangup()) else {
+        return;
+    };
     loop {
         let told = tokio::select! {
             _ = asked.recv() => true,
@@ -94,7 +110,9 @@ async fn reload(gateway: Arc<Gateway>, path: PathBuf) {
         match mantlet_config::load(&path, &ProcessEnvironment) {
             Ok(settings) => match gateway.replace(settings).await {
                 Ok(()) => term::say("the configuration was read again and is in force"),
-                Err(error) => term::say(&format!("the new configuration is not taken, the old one stays: {error}")),
+                Err(error) => term::say(&format!(
+                    "the new configuration is not taken, the old one stays: {error}"
+                )),
             },
             Err(problems) => {
                 term::say(&problems.render(false));

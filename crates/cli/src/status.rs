@@ -21,11 +21,14 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
     match options.format {
         Format::Json => {
             let all: Vec<serde_json::Value> = notes.iter().map(|note| note.raw().to_value()).collect();
-            let text = serde_json::to_string_pretty(&all).map_err(|error| Failure::could_not_run(error.to_string()))?;
+            let text = serde_json::to_string_pretty(&all)
+                .map_err(|error| Failure::could_not_run(error.to_string()))?;
             term::print(&text);
         }
         Format::Text if notes.is_empty() => {
-            term::print("nothing runs: start `mantlet serve --config FILE`, or `mantlet wrap -- CMD` from a client");
+            term::print(
+                "nothing runs: start `mantlet serve --config FILE`, or `mantlet wrap -- CMD` from a client",
+            );
         }
         Format::Text => notes.iter().for_each(|note| show(note.raw())),
     }
@@ -33,12 +36,19 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
 }
 
 fn notes() -> Vec<Json> {
-    let Ok(entries) = std::fs::read_dir(state::notes()) else { return Vec::new() };
+    let Ok(entries) = std::fs::read_dir(state::notes()) else {
+        return Vec::new();
+    };
     let mut paths: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
     let mut notes = Vec::new();
-    for path in paths.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json")) {
-        let note = std::fs::read(path).ok().and_then(|text| Json::parse(&text, &Caps::default(), Twins::WhereKnown).ok());
+    for path in paths
+        .iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+    {
+        let note = std::fs::read(path)
+            .ok()
+            .and_then(|text| Json::parse(&text, &Caps::default(), Twins::WhereKnown).ok());
         let Some(note) = note else { continue };
         if note.raw().get("pid").and_then(Raw::int).is_some_and(runs) {
             notes.push(note);
@@ -55,14 +65,25 @@ fn runs(pid: i64) -> bool {
 }
 
 fn text(raw: Raw<'_>, key: &str) -> String {
-    raw.get(key).and_then(Raw::text).map(|text| plain(&text)).unwrap_or_default()
+    raw.get(key)
+        .and_then(Raw::text)
+        .map(|text| plain(&text))
+        .unwrap_or_default()
 }
 
 fn show(note: Raw<'_>) {
     let on = term::colours();
     let pid = note.get("pid").and_then(Raw::int).unwrap_or_default();
-    let at = note.get("address").and_then(Raw::text).map(|address| format!(" on http://{address}/mcp")).unwrap_or_default();
-    term::print(&paint(&format!("mantlet {} (process {pid}){at}", text(note, "command")), Colour::Bold, on));
+    let at = note
+        .get("address")
+        .and_then(Raw::text)
+        .map(|address| format!(" on http://{address}/mcp"))
+        .unwrap_or_default();
+    term::print(&paint(
+        &format!("mantlet {} (process {pid}){at}", text(note, "command")),
+        Colour::Bold,
+        on,
+    ));
     let Some(status) = note.get("status") else { return };
     for server in status.get("servers").into_iter().flat_map(Raw::items) {
         show_server(server, on);
@@ -77,7 +98,11 @@ fn show(note: Raw<'_>) {
             _ => Colour::Red,
         };
         let state = paint(&format!("{state:<12}"), colour, on);
-        term::print(&format!("  {number:>2} {:<25} {state} {}", text(practice, "name"), text(practice, "detail")));
+        term::print(&format!(
+            "  {number:>2} {:<25} {state} {}",
+            text(practice, "name"),
+            text(practice, "detail")
+        ));
     }
     term::print("");
 }
@@ -89,14 +114,30 @@ fn show_server(server: Raw<'_>, on: bool) {
         "down" => Colour::Red,
         _ => Colour::Dim,
     };
-    let version = server.get("version").and_then(Raw::text).map(|version| format!(", MCP {}", plain(&version))).unwrap_or_default();
-    let head = format!("\n  {} ({}{version})", text(server, "name"), text(server, "transport"));
+    let version = server
+        .get("version")
+        .and_then(Raw::text)
+        .map(|version| format!(", MCP {}", plain(&version)))
+        .unwrap_or_default();
+    let head = format!(
+        "\n  {} ({}{version})",
+        text(server, "name"),
+        text(server, "transport")
+    );
     term::print(&format!("{head}: {}", paint(&state, colour, on)));
     if let Some(error) = server.get("last_error").and_then(Raw::text) {
         term::print(&format!("    last error: {}", plain(&error)));
     }
-    for (key, mark, colour) in [("in_force", "+", Colour::Green), ("not_in_force", "-", Colour::Red)] {
-        for control in server.get(key).into_iter().flat_map(Raw::items).filter_map(Raw::text) {
+    for (key, mark, colour) in [
+        ("in_force", "+", Colour::Green),
+        ("not_in_force", "-", Colour::Red),
+    ] {
+        for control in server
+            .get(key)
+            .into_iter()
+            .flat_map(Raw::items)
+            .filter_map(Raw::text)
+        {
             term::print(&format!("    {} {}", paint(mark, colour, on), plain(&control)));
         }
     }

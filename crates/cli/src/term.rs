@@ -44,5 +44,7 @@ pub(crate) fn paint(text: &str, colour: Colour, on: bool) -> String {
 
 /// Text of somebody else made safe for a terminal.
 pub(crate) fn plain(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '·' } else { letter }).collect()
+    text.chars()
+        .map(|letter| if letter.is_control() { '·' } else { letter })
+        .collect()
 }

@@ -11,7 +11,9 @@ use crate::failure::{self, Failure};
 use crate::{run, state};
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  mantlet wrap -- npx -y @modelcontextprotocol/server-everything\n  mantlet wrap --name github --env GITHUB_TOKEN -- github-mcp-server stdio\n  mantlet wrap --config mantlet.yaml --name files")]
+#[command(
+    after_help = "Examples:\n  mantlet wrap -- npx -y @modelcontextprotocol/server-everything\n  mantlet wrap --name github --env GITHUB_TOKEN -- github-mcp-server stdio\n  mantlet wrap --config mantlet.yaml --name files"
+)]
 pub(crate) struct Options {
     /// The server's name in the log and the status
     #[arg(long, short)]
@@ -39,14 +41,22 @@ pub(crate) fn run(options: Options) -> Result<u8, Failure> {
 
 fn settings(options: Options) -> Result<Settings, Failure> {
     let mut settings = match (&options.config, options.command.is_empty()) {
-        (None, true) => return Err(Failure::wrong_use("there is no command to run: write it after `--`")),
+        (None, true) => {
+            return Err(Failure::wrong_use(
+                "there is no command to run: write it after `--`",
+            ));
+        }
         (None, false) => {
             let name = options.name.clone().unwrap_or_else(|| name_of(&options.command));
             Settings::wrap(&name, options.command, &state::directory())
                 .map_err(|problems| Failure::wrong_use(problems.render(false)))?
         }
         (Some(path), true) => from_file(path, options.name.as_deref())?,
-        (Some(_), false) => return Err(Failure::wrong_use("give a command after `--`, or `--config`, not both")),
+        (Some(_), false) => {
+            return Err(Failure::wrong_use(
+                "give a command after `--`, or `--config`, not both",
+            ));
+        }
     };
     let process = std::process::id().to_string();
     settings.audit.path = settings.audit.path.join(process);
@@ -67,11 +77,18 @@ fn from_file(path: &Path, name: Option<&str>) -> Result<Settings, Failure> {
     let name = match (name, settings.servers.as_slice()) {
         (Some(name), _) => name.to_owned(),
         (None, [only]) => only.name.clone(),
-        (None, _) => return Err(Failure::wrong_use("the file has several servers: say which with `--name`")),
+        (None, _) => {
+            return Err(Failure::wrong_use(
+                "the file has several servers: say which with `--name`",
+            ));
+        }
     };
     settings.servers.retain(|server| server.name == name);
     if settings.servers.is_empty() {
-        return Err(Failure::wrong_use(format!("`{}` has no server `{name}`", path.display())));
+        return Err(Failure::wrong_use(format!(
+            "`{}` has no server `{name}`",
+            path.display()
+        )));
     }
     settings.audit.path = settings.audit.path.join("wrap").join(&name);
     Ok(settings)
@@ -82,7 +99,9 @@ fn variable(entry: &str) -> Result<(String, String), Failure> {
         Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
         None => match std::env::var(entry) {
             Ok(value) => Ok((entry.to_owned(), value)),
-            Err(_) => Err(Failure::wrong_use(format!("the variable `{entry}` is not set: set it, or leave out `--env {entry}`"))),
+            Err(_) => Err(Failure::wrong_use(format!(
+                "the variable `{entry}` is not set: set it, or leave out `--env {entry}`"
+            ))),
         },
     }
 }
@@ -91,33 +110,59 @@ fn variable(entry: &str) -> Result<(String, String), Failure> {
 fn name_of(command: &[String]) -> String {
     let program = command.first().map(String::as_str).unwrap_or_default();
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let launchers = ["npx", "uvx", "node", "python", "python3", "bunx", "deno", "pnpm", "uv", "docker"];
+    let launchers = [
+        "npx", "uvx", "node", "python", "python3", "bunx", "deno", "pnpm", "uv", "docker",
+    ];
     let word = if launchers.contains(&base(program).as_str()) {
         let words = command.iter().skip(1).filter(|word| !word.starts_with('-'));
-        words.map(|word| base(word)).find(|word| !matches!(word.as_str(), "run" | "dlx" | "")).unwrap_or_else(|| base(program))
+        words
+            .map(|word| base(word))
+            .find(|word| !matches!(word.as_str(), "run" | "dlx" | ""))
+            .unwrap_or_else(|| base(program))
     } else {
         base(program)
     };
     let mut name: String = word
         .chars()
         .map(|letter| letter.to_ascii_lowercase())
-        .map(|letter| if letter.is_ascii_lowercase() || letter.is_ascii_digit() { letter } else { '-' })
+        .map(|letter| {
+            if letter.is_ascii_lowercase() || letter.is_ascii_digit() {
+                letter
+            } else {
+                '-'
+            }
+        })
         .take(32)
         .collect();
     while name.contains("--") {
         name = name.replace("--", "-");
     }
     let name = name.trim_matches('-').to_owned();
-    if name.is_empty() { "server".to_owned() } else { name }
+    if name.is_empty() {
+        "server".to_owned()
+    } else {
+        name
+    }
 }
 
 async fn wrap(settings: Settings) -> Result<u8, Failure> {
-    let name = settings.servers.first().map(|server| server.name.clone()).unwrap_or_default();
+    let name = settings
+        .servers
+        .first()
+        .map(|server| server.name.clone())
+        .unwrap_or_default();
     let log = settings.audit.path.clone();
     let gateway = run::gateway(settings, None)?;
     let note = run::keep_note(&gateway, "wrap", None);
-    let subject = std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
-    let serving = stdio::serve(Arc::clone(&gateway), &name, subject, tokio::io::stdin(), tokio::io::stdout());
+    let subject =
+        std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+    let serving = stdio::serve(
+        Arc::clone(&gateway),
+        &name,
+        subject,
+        tokio::io::stdin(),
+        tokio::io::stdout(),
+    );
     let outcome = tokio::select! {
         outcome = serving => outcome,
         () = run::asked_to_end() => {
@@ -142,7 +187,10 @@ mod tests {
     #[test]
     fn a_name_is_made_of_what_is_run() {
         let name = |words: &[&str]| name_of(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
-        assert_eq!(name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]), "server-filesystem");
+        assert_eq!(
+            name(&["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv"]),
+            "server-filesystem"
+        );
         assert_eq!(name(&["uvx", "mcp_server__git"]), "mcp-server-git");
         assert_eq!(name(&["/usr/bin/mcp-server-time"]), "mcp-server-time");
         assert_eq!(name(&["node"]), "node");

@@ -42,7 +42,10 @@ pub(crate) struct Hello {
 impl Hello {
     /// True when the client declared the capability, such as `sampling`.
     pub(crate) fn declares(&self, capability: &str) -> bool {
-        self.capabilities.raw().get(capability).is_some_and(|value| !value.is_null())
+        self.capabilities
+            .raw()
+            .get(capability)
+            .is_some_and(|value| !value.is_null())
     }
 
     pub(crate) fn name(&self) -> Option<String> {
@@ -135,12 +138,7 @@ const MAX_ASKS: usize = 64;
 const MAX_SUBSCRIBED: usize = 1_000;
 
 impl Client {
-    pub(crate) fn new(
-        caller: Caller,
-        endpoint: Endpoint,
-        hello: Hello,
-        session: Option<String>,
-    ) -> Self {
+    pub(crate) fn new(caller: Caller, endpoint: Endpoint, hello: Hello, session: Option<String>) -> Self {
         Self {
             caller,
             endpoint,
@@ -185,7 +183,10 @@ impl Client {
 
     /// Nothing runs, no stream is open, nothing is parked.
     pub(crate) fn is_idle(&self) -> bool {
-        lock(&self.running).is_empty() && lock(&self.streams).is_empty() && !self.push.is_open() && self.parked.is_empty()
+        lock(&self.running).is_empty()
+            && lock(&self.streams).is_empty()
+            && !self.push.is_open()
+            && self.parked.is_empty()
     }
 
     /// Registers a running request, so that it can be cancelled by its id.
@@ -202,7 +203,11 @@ impl Client {
             ));
         }
         running.insert(id.clone(), Arc::clone(&stop));
-        Ok(Running { client: Arc::clone(self), id: id.clone(), stop })
+        Ok(Running {
+            client: Arc::clone(self),
+            id: id.clone(),
+            stop,
+        })
     }
 
     /// Stops the request with this id; false when none runs.
@@ -221,12 +226,19 @@ impl Client {
     pub(crate) fn lend_stream(self: &Arc<Self>, out: Outbound) -> Lent {
         let key = self.next_stream.fetch_add(1, Ordering::Relaxed);
         lock(&self.streams).push((key, out));
-        Lent { client: Arc::clone(self), key }
+        Lent {
+            client: Arc::clone(self),
+            key,
+        }
     }
 
     /// The newest stream of a running request that still has a listener.
     pub(crate) fn newest_stream(&self) -> Option<Outbound> {
-        lock(&self.streams).iter().rev().find(|(_, out)| !out.is_gone()).map(|(_, out)| out.clone())
+        lock(&self.streams)
+            .iter()
+            .rev()
+            .find(|(_, out)| !out.is_gone())
+            .map(|(_, out)| out.clone())
     }
 
     /// Opens a question to the client and gives the id that it travels under.
@@ -250,7 +262,9 @@ impl Client {
     /// The open question that a server put under this id.
     pub(crate) fn ask_of(&self, link: &Arc<crate::upstream::Link>, server_id: &Id) -> Option<Id> {
         let asks = lock(&self.asks);
-        let found = asks.iter().find(|(_, ask)| Arc::ptr_eq(&ask.link, link) && ask.server_id.as_ref() == Some(server_id));
+        let found = asks
+            .iter()
+            .find(|(_, ask)| Arc::ptr_eq(&ask.link, link) && ask.server_id.as_ref() == Some(server_id));
         found.map(|(id, _)| id.clone())
     }
 
@@ -353,7 +367,11 @@ impl Push {
     }
 
     pub(crate) fn stream(&self) -> Option<Outbound> {
-        lock(&self.state).to.as_ref().filter(|out| !out.is_gone()).cloned()
+        lock(&self.state)
+            .to
+            .as_ref()
+            .filter(|out| !out.is_gone())
+            .cloned()
     }
 
     /// Sends now, or keeps the message for when a stream opens.

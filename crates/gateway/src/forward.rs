@@ -24,21 +24,34 @@ pub(crate) mod results;
 pub(crate) mod subscribe;
 
 /// Forwards a cleared message.
-pub(crate) async fn send(gateway: &Arc<Gateway>, call: Cleared, trail: &mut Trail) -> Result<Answer, Refusal> {
+pub(crate) async fn send(
+    gateway: &Arc<Gateway>,
+    call: Cleared,
+    trail: &mut Trail,
+) -> Result<Answer, Refusal> {
     trail.enter("forward");
     match call.message().kind() {
         Kind::Response | Kind::Error => {
             questions::answered(&call)?;
-            Ok(Answer { message: None, session: None })
+            Ok(Answer {
+                message: None,
+                session: None,
+            })
         }
         Kind::Notification => {
             notify::pass(gateway, &call).await?;
-            Ok(Answer { message: None, session: None })
+            Ok(Answer {
+                message: None,
+                session: None,
+            })
         }
         Kind::Request => {
             let answer = until_cancelled(gateway, &call, trail).await?;
             let session = call.opened().filter(|id| !id.is_empty()).cloned();
-            Ok(Answer { message: Some(answer), session })
+            Ok(Answer {
+                message: Some(answer),
+                session,
+            })
         }
     }
 }
@@ -46,7 +59,11 @@ pub(crate) async fn send(gateway: &Arc<Gateway>, call: Cleared, trail: &mut Trai
 /// Runs a request until it is answered or given up: by `notifications/cancelled`, or, for a stateless request
 /// over HTTP, by closing the connection (MCP 2026-07-28 streamable-http §Cancellation; in the initialize era a
 /// closed connection is no cancellation).
-async fn until_cancelled(gateway: &Arc<Gateway>, call: &Cleared, trail: &mut Trail) -> Result<Message, Refusal> {
+async fn until_cancelled(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    trail: &mut Trail,
+) -> Result<Message, Refusal> {
     let Some(id) = call.message().id() else {
         return Err(Refusal::new(Reason::Internal, "a request without an id"));
     };
@@ -76,14 +93,19 @@ async fn request(gateway: &Arc<Gateway>, call: &Cleared, trail: &mut Trail) -> R
         ("server/discover", _) => greet::discover(gateway, call).await,
         ("ping", _) => Ok(done(call)),
         ("logging/setLevel", _) => subscribe::log_level(gateway, call).await,
-        ("resources/subscribe" | "resources/unsubscribe", _) => subscribe::resource(gateway, call, trail).await,
+        ("resources/subscribe" | "resources/unsubscribe", _) => {
+            subscribe::resource(gateway, call, trail).await
+        }
         ("subscriptions/listen", _) => listen::open(gateway, call).await,
         ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
             lists::list(gateway, call, trail).await
         }
         _ => {
             let Some(server) = call.server() else {
-                return Err(Refusal::new(Reason::UnknownMethod, "this method is not known here"));
+                return Err(Refusal::new(
+                    Reason::UnknownMethod,
+                    "this method is not known here",
+                ));
             };
             let link = crate::links::to(gateway, call.client(), server).await?;
             trail.link(&link);
@@ -102,7 +124,10 @@ fn exists_in_era(method: &str, era: Era) -> Result<(), Refusal> {
     if exists {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::UnknownMethod, format!("Method not found: `{method}` does not exist in this protocol version")))
+        Err(Refusal::new(
+            Reason::UnknownMethod,
+            format!("Method not found: `{method}` does not exist in this protocol version"),
+        ))
     }
 }
 
@@ -125,5 +150,9 @@ pub(crate) fn respond(call: &Cleared, result: Json) -> Message {
 
 /// A text member of the params.
 pub(crate) fn param(call: &Cleared, key: &str) -> Option<String> {
-    call.message().params()?.get(key).and_then(Raw::text).map(std::borrow::Cow::into_owned)
+    call.message()
+        .params()?
+        .get(key)
+        .and_then(Raw::text)
+        .map(std::borrow::Cow::into_owned)
 }

@@ -43,17 +43,29 @@ pub(crate) struct InForce {
 
 impl InForce {
     fn new(settings: Settings, before: Option<&Self>) -> Result<Self, StartError> {
-        let rules: Vec<_> = settings.servers.iter().map(|server| server.rules.clone()).collect();
+        let rules: Vec<_> = settings
+            .servers
+            .iter()
+            .map(|server| server.rules.clone())
+            .collect();
         let authorizer = Authorizer::new(&rules).map_err(|error| StartError::Policy(error.to_string()))?;
         let kept = |settings: &mantlet_config::Server| {
-            before?.servers.iter().find(|server| server.settings == *settings).map(Arc::clone)
+            before?
+                .servers
+                .iter()
+                .find(|server| server.settings == *settings)
+                .map(Arc::clone)
         };
         let servers = settings
             .servers
             .iter()
             .map(|settings| kept(settings).unwrap_or_else(|| Arc::new(Server::new(settings.clone()))))
             .collect();
-        Ok(Self { settings, authorizer, servers })
+        Ok(Self {
+            settings,
+            authorizer,
+            servers,
+        })
     }
 
     pub(crate) fn server(&self, name: &str) -> Option<&Arc<Server>> {
@@ -176,7 +188,11 @@ impl Gateway {
         let most = self.in_force.load().settings.limits.in_flight;
         let places = {
             let mut callers = lock(&self.callers);
-            Arc::clone(callers.entry(caller.key()).or_insert_with(|| Arc::new(Semaphore::new(most))))
+            Arc::clone(
+                callers
+                    .entry(caller.key())
+                    .or_insert_with(|| Arc::new(Semaphore::new(most))),
+            )
         };
         places.try_acquire_owned().map_err(|_| {
             Refusal::new(

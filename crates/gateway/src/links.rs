@@ -1,8 +1,8 @@
 //! A client's links to servers: opened when first needed, opened again when they died, listed when a name must
 //! be looked up.
 
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -32,7 +32,11 @@ pub(crate) type NamesOf =
     for<'a> fn(&'a Arc<Gateway>, &'a Arc<Client>, &'a Arc<Server>, &'a str) -> BoxFuture<'a, Vec<String>>;
 
 /// The link of this client to this server.
-pub(crate) async fn to(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Arc<Server>) -> Result<Arc<Link>, Refusal> {
+pub(crate) async fn to(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    server: &Arc<Server>,
+) -> Result<Arc<Link>, Refusal> {
     let slot = slot(client, server);
     let mut held = slot.link.lock().await;
     if let Some(link) = held.as_ref().filter(|link| !link.is_dead()) {
@@ -55,14 +59,20 @@ pub(crate) async fn to(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Ar
 
 fn slot(client: &Client, server: &Arc<Server>) -> Arc<LinkSlot> {
     let mut links = lock(&client.links);
-    let slot = links.entry(Arc::clone(&server.name)).or_insert_with(|| Arc::new(LinkSlot::new(Arc::clone(server))));
+    let slot = links
+        .entry(Arc::clone(&server.name))
+        .or_insert_with(|| Arc::new(LinkSlot::new(Arc::clone(server))));
     if !Arc::ptr_eq(&slot.server, server) {
         *slot = Arc::new(LinkSlot::new(Arc::clone(server)));
     }
     Arc::clone(slot)
 }
 
-async fn open_link(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Arc<Server>) -> Result<Arc<Link>, Refusal> {
+async fn open_link(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    server: &Arc<Server>,
+) -> Result<Arc<Link>, Refusal> {
     if let Some(wait) = server.health.wait(Instant::now()) {
         if wait > PATIENCE {
             let view = server.health.view();
@@ -87,15 +97,24 @@ async fn open_link(gateway: &Arc<Gateway>, client: &Arc<Client>, server: &Arc<Se
             let link = Arc::new(link);
             let cell = Arc::new(OnceLock::new());
             drop(cell.set(Arc::downgrade(&link)));
-            tokio::spawn(listen(Arc::downgrade(gateway), Arc::downgrade(client), cell, events));
+            tokio::spawn(listen(
+                Arc::downgrade(gateway),
+                Arc::downgrade(client),
+                cell,
+                events,
+            ));
             if client.era == Era::Modern || client.ready.load(Ordering::Acquire) {
-                link.say_initialized().await.map_err(|error| unavailable(server, &error.to_string()))?;
+                link.say_initialized()
+                    .await
+                    .map_err(|error| unavailable(server, &error.to_string()))?;
             }
             Ok(link)
         }
         Err(error) => {
             let restart = &server.settings.restart;
-            server.health.failed(Instant::now(), error.to_string(), restart.limit, restart.within);
+            server
+                .health
+                .failed(Instant::now(), error.to_string(), restart.limit, restart.within);
             tracing::warn!(server = %server.name, %error, "the server could not be reached");
             Err(unavailable(server, &error.to_string()))
         }
@@ -114,9 +133,11 @@ fn answer_caps(gateway: &Gateway) -> Caps {
 /// The client's capabilities, less the questions that this server may not ask by policy.
 pub(crate) fn offered(gateway: &Gateway, client: &Client, server: &Server) -> Json {
     let mut capabilities = client.hello.capabilities.clone();
-    for (capability, action) in
-        [("sampling", Action::Sample), ("elicitation", Action::Elicit), ("roots", Action::ListRoots)]
-    {
+    for (capability, action) in [
+        ("sampling", Action::Sample),
+        ("elicitation", Action::Elicit),
+        ("roots", Action::ListRoots),
+    ] {
         if client.hello.declares(capability) && !may(gateway, client, &server.name, action, Item::Server) {
             let mut edit = capabilities.edit();
             edit.remove(capabilities.raw(), capability);
@@ -150,7 +171,9 @@ async fn listen(
 ) {
     while let Some(event) = events.recv().await {
         let link = link.get().and_then(Weak::upgrade);
-        let (Some(gateway), Some(client), Some(link)) = (gateway.upgrade(), client.upgrade(), link) else { return };
+        let (Some(gateway), Some(client), Some(link)) = (gateway.upgrade(), client.upgrade(), link) else {
+            return;
+        };
         from_server::event(&Context::outside(&gateway, &client, &link), event).await;
     }
 }
@@ -164,9 +187,10 @@ pub(crate) fn failure(server: &Server, error: LinkError) -> Refusal {
         ),
         LinkError::Broke(why) => broke(server, &why),
         LinkError::Rejected(reject) => broke(server, &format!("{}: {reject}", reject.code())),
-        LinkError::Gone | LinkError::SessionLost => {
-            unavailable(server, "the connection to the server was lost while it worked; it may or may not have done it")
-        }
+        LinkError::Gone | LinkError::SessionLost => unavailable(
+            server,
+            "the connection to the server was lost while it worked; it may or may not have done it",
+        ),
         LinkError::Status(status) => unavailable(server, &format!("it answered HTTP {status}")),
         LinkError::Unavailable(why) => unavailable(server, &why),
     }
@@ -175,14 +199,20 @@ pub(crate) fn failure(server: &Server, error: LinkError) -> Refusal {
 fn broke(server: &Server, why: &str) -> Refusal {
     Refusal::new(
         Reason::UpstreamBroke,
-        format!("server `{}` broke the protocol and its answer was withheld", server.name),
+        format!(
+            "server `{}` broke the protocol and its answer was withheld",
+            server.name
+        ),
     )
     .because(why.to_owned())
 }
 
 fn unavailable(server: &Server, why: &str) -> Refusal {
-    Refusal::new(Reason::UpstreamUnavailable, format!("server `{}` cannot be reached now", server.name))
-        .because(why.to_owned())
+    Refusal::new(
+        Reason::UpstreamUnavailable,
+        format!("server `{}` cannot be reached now", server.name),
+    )
+    .because(why.to_owned())
 }
 
 /// A request of the gateway's own, without a client behind it.
@@ -190,7 +220,14 @@ pub(crate) async fn plain(link: &Link, method: &str, params: Option<Json>) -> Re
     let message = Message::request(&link.next_id(), method, params);
     let (events, mut ignored) = mpsc::channel(16);
     let patience = link.server.settings.timeouts.start;
-    let call = link.call(Outgoing { message, name: None, mirrored: Vec::new() }, &events);
+    let call = link.call(
+        Outgoing {
+            message,
+            name: None,
+            mirrored: Vec::new(),
+        },
+        &events,
+    );
     tokio::pin!(call);
     let deadline = tokio::time::sleep(patience);
     tokio::pin!(deadline);
@@ -232,17 +269,35 @@ pub(crate) async fn list(
         let params = (!params.is_empty()).then(|| Json::from_value(&serde_json::Value::Object(params)));
         let answer = plain(link, method, params).await?;
         let Some(result) = answer.result() else {
-            let text = answer.error().and_then(|error| error.get("message")).and_then(Raw::text).unwrap_or_default();
-            return Err(LinkError::Broke(format!("`{method}` failed: {}", text.chars().take(200).collect::<String>())));
+            let text = answer
+                .error()
+                .and_then(|error| error.get("message"))
+                .and_then(Raw::text)
+                .unwrap_or_default();
+            return Err(LinkError::Broke(format!(
+                "`{method}` failed: {}",
+                text.chars().take(200).collect::<String>()
+            )));
         };
-        items.extend(result.get(field).into_iter().flat_map(Raw::items).map(Raw::to_json));
+        items.extend(
+            result
+                .get(field)
+                .into_iter()
+                .flat_map(Raw::items)
+                .map(Raw::to_json),
+        );
         // MCP server/utilities/pagination: an empty cursor is a cursor; only its absence ends the list.
-        cursor = result.get("nextCursor").and_then(Raw::text).map(std::borrow::Cow::into_owned);
+        cursor = result
+            .get("nextCursor")
+            .and_then(Raw::text)
+            .map(std::borrow::Cow::into_owned);
         if cursor.is_none() {
             return Ok(items);
         }
     }
-    Err(LinkError::Broke(format!("`{method}` has more than {pages} pages")))
+    Err(LinkError::Broke(format!(
+        "`{method}` has more than {pages} pages"
+    )))
 }
 
 /// The tool with this name, as the server lists it.
@@ -261,13 +316,21 @@ pub(crate) async fn tool(
         let shown: String = name.chars().take(128).collect();
         Refusal::new(
             Reason::UnknownTool,
-            format!("Unknown tool: `{shown}` is not in the list of server `{}`", server.name),
+            format!(
+                "Unknown tool: `{shown}` is not in the list of server `{}`",
+                server.name
+            ),
         )
     })
 }
 
 /// Reads the server's whole list of tools, unless that was done a moment ago or `wanted` has turned up meanwhile.
-async fn refresh(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>, wanted: &str) -> Result<(), Refusal> {
+async fn refresh(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    link: &Arc<Link>,
+    wanted: &str,
+) -> Result<(), Refusal> {
     let _one_at_a_time = link.catalog.listing.lock().await;
     let recent = link.catalog.listed_at().is_some_and(|at| at.elapsed() < RELIST);
     if recent || link.catalog.tool(wanted).is_some() {
@@ -279,7 +342,10 @@ async fn refresh(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>,
     }
     let items = list(gateway, client, link, "tools/list", "tools").await;
     let items = items.map_err(|error| failure(&link.server, error))?;
-    let facts = items.iter().filter_map(|item| link.server.facts.of(item.raw())).collect();
+    let facts = items
+        .iter()
+        .filter_map(|item| link.server.facts.of(item.raw()))
+        .collect();
     link.catalog.replace(facts, Instant::now());
     Ok(())
 }
@@ -292,12 +358,21 @@ pub(crate) fn tool_names<'a>(
     shown: &'a str,
 ) -> BoxFuture<'a, Vec<String>> {
     async move {
-        let Ok(link) = to(gateway, client, server).await else { return Vec::new() };
+        let Ok(link) = to(gateway, client, server).await else {
+            return Vec::new();
+        };
         let known = |link: &Link| -> Vec<String> {
-            link.catalog.tools().iter().map(|tool| tool.name.clone()).collect()
+            link.catalog
+                .tools()
+                .iter()
+                .map(|tool| tool.name.clone())
+                .collect()
         };
         let before = known(&link);
-        if before.iter().any(|local| crate::names::exposed(&server.name, local) == shown) {
+        if before
+            .iter()
+            .any(|local| crate::names::exposed(&server.name, local) == shown)
+        {
             return before;
         }
         drop(refresh(gateway, client, &link, "").await);
@@ -314,12 +389,21 @@ pub(crate) fn prompt_names<'a>(
     _shown: &'a str,
 ) -> BoxFuture<'a, Vec<String>> {
     async move {
-        let Ok(link) = to(gateway, client, server).await else { return Vec::new() };
+        let Ok(link) = to(gateway, client, server).await else {
+            return Vec::new();
+        };
         if !link.greeting.has("prompts") {
             return Vec::new();
         }
-        let items = list(gateway, client, &link, "prompts/list", "prompts").await.unwrap_or_default();
-        let name = |item: &Json| item.raw().get("name").and_then(Raw::text).map(std::borrow::Cow::into_owned);
+        let items = list(gateway, client, &link, "prompts/list", "prompts")
+            .await
+            .unwrap_or_default();
+        let name = |item: &Json| {
+            item.raw()
+                .get("name")
+                .and_then(Raw::text)
+                .map(std::borrow::Cow::into_owned)
+        };
         items.iter().filter_map(name).collect()
     }
     .boxed()

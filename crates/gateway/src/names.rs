@@ -56,7 +56,10 @@ mod tests {
         assert_ne!(exposed("a_b", "c"), exposed("a", "b_c"));
         assert_ne!(exposed("a", "_b"), exposed("a", "b"));
         let long = "x".repeat(80);
-        assert_ne!(exposed("a", &format!("{long}1")), exposed("a", &format!("{long}2")));
+        assert_ne!(
+            exposed("a", &format!("{long}1")),
+            exposed("a", &format!("{long}2"))
+        );
         assert_ne!(exposed("ab", &long), exposed("a", &format!("b{long}")));
     }
 

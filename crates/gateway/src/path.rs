@@ -55,7 +55,12 @@ pub(crate) struct Answer {
 
 /// Carries what a client sent to its server and the answer back.
 pub(crate) async fn from_client(gateway: &Arc<Gateway>, arrival: Arrival) -> Reply {
-    let Arrival { text, caller, via, out } = arrival;
+    let Arrival {
+        text,
+        caller,
+        via,
+        out,
+    } = arrival;
     match decode::body(gateway, text, &caller, &via) {
         Ok(Body::Single(message)) => one(gateway, message, caller, via, out).await.0,
         Ok(Body::Batch(messages)) => batch(gateway, messages, caller, via, out).await,
@@ -69,14 +74,24 @@ pub(crate) async fn from_client(gateway: &Arc<Gateway>, arrival: Arrival) -> Rep
 
 /// Each message of a batch walks the path by itself (MCP 2025-03-26 basic/index §Batching; no other version has
 /// batches, and `decode` has refused them there).
-async fn batch(gateway: &Arc<Gateway>, messages: Vec<Message>, caller: Caller, via: Via, out: Outbound) -> Reply {
+async fn batch(
+    gateway: &Arc<Gateway>,
+    messages: Vec<Message>,
+    caller: Caller,
+    via: Via,
+    out: Outbound,
+) -> Reply {
     let mut bodies: Vec<Bytes> = Vec::new();
     for message in messages {
         let (reply, _) = Box::pin(one(gateway, message, caller.clone(), via.clone(), out.clone())).await;
         bodies.extend(reply.body);
     }
     if bodies.is_empty() {
-        return Reply { status: StatusCode::ACCEPTED, body: None, session: None };
+        return Reply {
+            status: StatusCode::ACCEPTED,
+            body: None,
+            session: None,
+        };
     }
     let mut body = vec![b'['];
     for (index, one) in bodies.iter().enumerate() {
@@ -86,7 +101,11 @@ async fn batch(gateway: &Arc<Gateway>, messages: Vec<Message>, caller: Caller, v
         body.extend_from_slice(one);
     }
     body.push(b']');
-    Reply { status: StatusCode::OK, body: Some(body.into()), session: None }
+    Reply {
+        status: StatusCode::OK,
+        body: Some(body.into()),
+        session: None,
+    }
 }
 
 async fn one(
@@ -143,7 +162,10 @@ async fn finish(
     face: Face,
 ) -> Reply {
     match &outcome {
-        Ok(Answer { message: Some(message), .. }) => trail.answer(message),
+        Ok(Answer {
+            message: Some(message),
+            ..
+        }) => trail.answer(message),
         Ok(Answer { message: None, .. }) => {}
         Err(refusal) => trail.refused(refusal),
     }
@@ -166,10 +188,22 @@ pub(crate) async fn refuse(gateway: &Gateway, via: &Via, caller: Option<&Caller>
 
 fn reply(outcome: Result<Answer, Refusal>, id: Option<&Id>, face: Face) -> Reply {
     match outcome {
-        Ok(Answer { message: Some(message), session }) => {
-            Reply { status: status_of(&message, face), body: Some(message.bytes().clone()), session }
-        }
-        Ok(Answer { message: None, session }) => Reply { status: StatusCode::ACCEPTED, body: None, session },
+        Ok(Answer {
+            message: Some(message),
+            session,
+        }) => Reply {
+            status: status_of(&message, face),
+            body: Some(message.bytes().clone()),
+            session,
+        },
+        Ok(Answer {
+            message: None,
+            session,
+        }) => Reply {
+            status: StatusCode::ACCEPTED,
+            body: None,
+            session,
+        },
         Err(refusal) => {
             // MCP 2026-07-28 streamable-http: an unknown method is HTTP 404.
             let status = match (refusal.reason, face) {
@@ -177,12 +211,20 @@ fn reply(outcome: Result<Answer, Refusal>, id: Option<&Id>, face: Face) -> Reply
                 (reason, _) => reason.status(),
             };
             // A refused notification has no answer over JSON-RPC, only its HTTP status.
-            let status = if id.is_none() && status == StatusCode::OK { StatusCode::BAD_REQUEST } else { status };
+            let status = if id.is_none() && status == StatusCode::OK {
+                StatusCode::BAD_REQUEST
+            } else {
+                status
+            };
             let message = match (refusal.reason, id) {
                 (Reason::InvalidArguments, Some(id)) => tool_error(&refusal, id, face),
                 _ => refusal.to_message(id),
             };
-            Reply { status, body: Some(message.bytes().clone()), session: None }
+            Reply {
+                status,
+                body: Some(message.bytes().clone()),
+                session: None,
+            }
         }
     }
 }
@@ -202,7 +244,10 @@ fn tool_error(refusal: &Refusal, id: &Id, face: Face) -> Message {
 
 /// The HTTP status of an error that came from a server of the stateless era (MCP 2026-07-28 streamable-http).
 fn status_of(message: &Message, face: Face) -> StatusCode {
-    let code = message.error().and_then(|error| error.get("code")).and_then(mantlet_wire::Raw::int);
+    let code = message
+        .error()
+        .and_then(|error| error.get("code"))
+        .and_then(mantlet_wire::Raw::int);
     match (face, code) {
         (Face::Modern, Some(-32601)) => StatusCode::NOT_FOUND,
         (Face::Modern, Some(-32022..=-32020)) => StatusCode::BAD_REQUEST,

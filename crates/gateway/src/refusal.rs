@@ -204,7 +204,13 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(reason: Reason, public: impl Into<String>) -> Self {
-        Self { reason, public: public.into(), operator: Vec::new(), data: Vec::new(), id: None }
+        Self {
+            reason,
+            public: public.into(),
+            operator: Vec::new(),
+            data: Vec::new(),
+            id: None,
+        }
     }
 
     /// Adds what only the operator may read.
@@ -228,14 +234,21 @@ impl Refusal {
         data.insert("reason".to_owned(), self.reason.code().into());
         data.insert("by".to_owned(), "mantlet".into());
         let data = Json::from_value(&serde_json::Value::Object(data));
-        Message::error_response(id.or(self.id.as_ref()), self.reason.json_rpc(), &self.public, Some(data))
+        Message::error_response(
+            id.or(self.id.as_ref()),
+            self.reason.json_rpc(),
+            &self.public,
+            Some(data),
+        )
     }
 }
 
 impl From<Reject> for Refusal {
     fn from(reject: Reject) -> Self {
-        let mut refusal =
-            Self::new(Reason::Malformed(reject.code(), reject.json_rpc_code()), reject.to_string());
+        let mut refusal = Self::new(
+            Reason::Malformed(reject.code(), reject.json_rpc_code()),
+            reject.to_string(),
+        );
         refusal.id = reject.id().cloned();
         refusal
     }

@@ -54,10 +54,16 @@ impl Clients {
     ) -> Result<(String, Arc<Client>), Refusal> {
         let id = random::handle();
         if id.is_empty() {
-            return Err(Refusal::new(Reason::Internal, "no session could be opened: the machine has no randomness"));
+            return Err(Refusal::new(
+                Reason::Internal,
+                "no session could be opened: the machine has no randomness",
+            ));
         }
         let mut sessions = lock(&self.sessions);
-        let mine = sessions.values().filter(|session| session.client.caller == *caller).count();
+        let mine = sessions
+            .values()
+            .filter(|session| session.client.caller == *caller)
+            .count();
         if mine >= lifetime.per_caller {
             return Err(Refusal::new(
                 Reason::SessionLimit,
@@ -67,7 +73,13 @@ impl Clients {
         let digest = short_digest(&id);
         let client = Arc::new(Client::new(caller.clone(), endpoint.clone(), hello, Some(digest)));
         client.touch(now);
-        sessions.insert(id.clone(), Session { client: Arc::clone(&client), created: now });
+        sessions.insert(
+            id.clone(),
+            Session {
+                client: Arc::clone(&client),
+                created: now,
+            },
+        );
         Ok((id, client))
     }
 
@@ -81,9 +93,9 @@ impl Clients {
         now: u64,
     ) -> Result<Arc<Client>, Refusal> {
         let sessions = lock(&self.sessions);
-        let found = sessions.get(id).filter(|session| {
-            session.client.caller == *caller && session.client.endpoint == *endpoint
-        });
+        let found = sessions
+            .get(id)
+            .filter(|session| session.client.caller == *caller && session.client.endpoint == *endpoint);
         let Some(session) = found else {
             return Err(Refusal::new(
                 Reason::SessionUnknown,
@@ -105,8 +117,18 @@ impl Clients {
     }
 
     /// The client for a stateless request.
-    pub(crate) fn stateless(&self, caller: &Caller, endpoint: &Endpoint, hello: Hello, now: u64) -> Arc<Client> {
-        let key = (caller.key(), endpoint.clone(), Box::from(hello.capabilities.as_str()));
+    pub(crate) fn stateless(
+        &self,
+        caller: &Caller,
+        endpoint: &Endpoint,
+        hello: Hello,
+        now: u64,
+    ) -> Arc<Client> {
+        let key = (
+            caller.key(),
+            endpoint.clone(),
+            Box::from(hello.capabilities.as_str()),
+        );
         let mut stateless = lock(&self.stateless);
         if let Some(client) = stateless.get(&key) {
             client.touch(now);
@@ -137,7 +159,10 @@ impl Clients {
     }
 
     fn all(&self) -> Vec<Arc<Client>> {
-        let mut all: Vec<_> = lock(&self.sessions).values().map(|session| Arc::clone(&session.client)).collect();
+        let mut all: Vec<_> = lock(&self.sessions)
+            .values()
+            .map(|session| Arc::clone(&session.client))
+            .collect();
         all.extend(lock(&self.stateless).values().cloned());
         all.extend(lock(&self.local).iter().cloned());
         all
@@ -222,10 +247,18 @@ pub(crate) fn spawn_sweeper(gateway: &Arc<crate::Gateway>) {
 
 pub(crate) fn lifetime(idle: Duration, absolute: Duration, per_caller: usize) -> Lifetime {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-    Lifetime { idle: micros(idle), absolute: micros(absolute), per_caller }
+    Lifetime {
+        idle: micros(idle),
+        absolute: micros(absolute),
+        per_caller,
+    }
 }
 
 /// What the log may know of a session id.
 fn short_digest(id: &str) -> String {
-    Sha256::digest(id.as_bytes()).iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(id.as_bytes())
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

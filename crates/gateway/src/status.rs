@@ -59,7 +59,11 @@ impl Gateway {
         let in_force = self.in_force();
         Status {
             clients: self.clients.count(),
-            servers: in_force.servers.iter().map(|server| server_status(server)).collect(),
+            servers: in_force
+                .servers
+                .iter()
+                .map(|server| server_status(server))
+                .collect(),
             practices: practices(self),
         }
     }
@@ -87,11 +91,14 @@ fn server_status(server: &Server) -> ServerStatus {
             },
         ),
     };
-    in_force.push("strict parse both ways; arguments and results checked against the tool's schemas".to_owned());
+    in_force
+        .push("strict parse both ways; arguments and results checked against the tool's schemas".to_owned());
     in_force.push("only what the server lists can be called".to_owned());
     match &server.settings.rules.allow {
         Some(_) => in_force.push("allow list: what it does not name is refused".to_owned()),
-        None => not_in_force.push("no allow list: the owner may use everything that is not refused".to_owned()),
+        None => {
+            not_in_force.push("no allow list: the owner may use everything that is not refused".to_owned())
+        }
     }
     if server.settings.protocol != Protocol::Auto {
         in_force.push("protocol era fixed by configuration".to_owned());
@@ -122,9 +129,19 @@ fn practices(gateway: &Gateway) -> Vec<Practice> {
     let in_force = gateway.in_force();
     let settings = &in_force.settings;
     let anonymous = settings.identity.anonymous;
-    let row = |number, name, state, detail: &str| Practice { number, name, state, detail: detail.to_owned() };
+    let row = |number, name, state, detail: &str| Practice {
+        number,
+        name,
+        state,
+        detail: detail.to_owned(),
+    };
     vec![
-        row(1, "input validation", IN_FORCE, "one strict parse; headers equal body; arguments and results against JSON Schema; resource URIs without traversal"),
+        row(
+            1,
+            "input validation",
+            IN_FORCE,
+            "one strict parse; headers equal body; arguments and results against JSON Schema; resource URIs without traversal",
+        ),
         row(
             2,
             "access control",
@@ -135,18 +152,68 @@ fn practices(gateway: &Gateway) -> Vec<Practice> {
                 "every HTTP request needs the token, stdio is the local user; Cedar, default deny"
             },
         ),
-        row(3, "secure communication", PARTLY, "loopback only; Host and Origin checked; TLS to servers verified; no TLS towards clients yet"),
-        row(4, "rate limiting", PARTLY, "concurrency and session caps per caller, size caps everywhere; no rates or budgets yet"),
-        row(5, "logging and monitoring", PARTLY, "every message and verdict in a hash-chained log, no record no reply; no signed checkpoints, export or metrics yet"),
-        row(6, "secure storage", NOT, "there is no vault yet; nothing secret is stored but the token file (mode 0600)"),
-        row(7, "token management", PARTLY, "the inbound token never leaves the process; servers get only configured credentials; no exchange yet"),
-        row(8, "session management", IN_FORCE, "256-bit ids bound to caller and endpoint, idle and absolute expiry, never authentication"),
-        row(9, "sandboxed tool execution", NOT, "servers run with the rights of this user; only their environment and descendants are controlled"),
+        row(
+            3,
+            "secure communication",
+            PARTLY,
+            "loopback only; Host and Origin checked; TLS to servers verified; no TLS towards clients yet",
+        ),
+        row(
+            4,
+            "rate limiting",
+            PARTLY,
+            "concurrency and session caps per caller, size caps everywhere; no rates or budgets yet",
+        ),
+        row(
+            5,
+            "logging and monitoring",
+            PARTLY,
+            "every message and verdict in a hash-chained log, no record no reply; no signed checkpoints, export or metrics yet",
+        ),
+        row(
+            6,
+            "secure storage",
+            NOT,
+            "there is no vault yet; nothing secret is stored but the token file (mode 0600)",
+        ),
+        row(
+            7,
+            "token management",
+            PARTLY,
+            "the inbound token never leaves the process; servers get only configured credentials; no exchange yet",
+        ),
+        row(
+            8,
+            "session management",
+            IN_FORCE,
+            "256-bit ids bound to caller and endpoint, idle and absolute expiry, never authentication",
+        ),
+        row(
+            9,
+            "sandboxed tool execution",
+            NOT,
+            "servers run with the rights of this user; only their environment and descendants are controlled",
+        ),
         row(10, "regular security audits", NOT, "not built yet"),
         row(11, "prompt validation", NOT, "not built yet"),
-        row(12, "delegated authentication", NOT, "not built yet: a generated token stands in for an identity provider"),
-        row(13, "scoped permissions", PARTLY, "per tool, resource and prompt, lists filtered by the same decisions; not yet per argument, role or approval"),
-        row(14, "data minimisation", PARTLY, "the log keeps digests instead of contents unless told otherwise; answers are not cut down yet"),
+        row(
+            12,
+            "delegated authentication",
+            NOT,
+            "not built yet: a generated token stands in for an identity provider",
+        ),
+        row(
+            13,
+            "scoped permissions",
+            PARTLY,
+            "per tool, resource and prompt, lists filtered by the same decisions; not yet per argument, role or approval",
+        ),
+        row(
+            14,
+            "data minimisation",
+            PARTLY,
+            "the log keeps digests instead of contents unless told otherwise; answers are not cut down yet",
+        ),
         row(15, "vulnerability scanning", NOT, "not built yet"),
     ]
 }

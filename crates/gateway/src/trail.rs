@@ -23,8 +23,18 @@ pub(crate) struct Trail {
 impl Trail {
     pub(crate) fn begin(exchange: u64, kind: &'static str, contents: bool) -> Self {
         let now = Instant::now();
-        let record = Record { exchange, kind: kind.to_owned(), ..Record::default() };
-        Self { record, begun: now, stage: "decode", stage_begun: now, contents }
+        let record = Record {
+            exchange,
+            kind: kind.to_owned(),
+            ..Record::default()
+        };
+        Self {
+            record,
+            begun: now,
+            stage: "decode",
+            stage_begun: now,
+            contents,
+        }
     }
 
     /// Enters a stage of the path; the one before it is over.
@@ -58,7 +68,10 @@ impl Trail {
         };
         kind.clone_into(&mut self.record.kind);
         self.record.method = message.method().map(|method| method.chars().take(200).collect());
-        self.record.request = Some(Payload { bytes: len(message.len()), digest: digest_bytes(message.bytes()) });
+        self.record.request = Some(Payload {
+            bytes: len(message.len()),
+            digest: digest_bytes(message.bytes()),
+        });
         if self.contents {
             self.record.contents = Some(String::from_utf8_lossy(message.bytes()).into_owned());
         }
@@ -97,9 +110,15 @@ impl Trail {
     }
 
     pub(crate) fn answer(&mut self, answer: &Message) {
-        let error = answer.error().and_then(|error| error.get("code")).and_then(Raw::int);
-        self.record.answer =
-            Some(Answer { bytes: len(answer.len()), digest: digest_bytes(answer.bytes()), error });
+        let error = answer
+            .error()
+            .and_then(|error| error.get("code"))
+            .and_then(Raw::int);
+        self.record.answer = Some(Answer {
+            bytes: len(answer.len()),
+            digest: digest_bytes(answer.bytes()),
+            error,
+        });
     }
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {

@@ -82,7 +82,10 @@ pub(crate) struct Greeting {
 
 impl Greeting {
     pub(crate) fn has(&self, capability: &str) -> bool {
-        self.capabilities.raw().get(capability).is_some_and(|value| !value.is_null())
+        self.capabilities
+            .raw()
+            .get(capability)
+            .is_some_and(|value| !value.is_null())
     }
 }
 
@@ -116,7 +119,13 @@ pub(crate) enum Wire {
 }
 
 impl Link {
-    pub(crate) fn new(server: Arc<Server>, version: Version, greeting: Greeting, wire: Wire, next_id: i64) -> Self {
+    pub(crate) fn new(
+        server: Arc<Server>,
+        version: Version,
+        greeting: Greeting,
+        wire: Wire,
+        next_id: i64,
+    ) -> Self {
         Self {
             server,
             version,
@@ -133,7 +142,8 @@ impl Link {
         if self.era() == Era::Modern || self.initialized.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
-        self.send(Message::notification("notifications/initialized", None)).await?;
+        self.send(Message::notification("notifications/initialized", None))
+            .await?;
         if let Wire::Http(http) = &self.wire {
             http.listen();
         }
@@ -232,7 +242,10 @@ pub(crate) struct LinkSlot {
 
 impl LinkSlot {
     pub(crate) fn new(server: Arc<Server>) -> Self {
-        Self { server, link: tokio::sync::Mutex::new(None) }
+        Self {
+            server,
+            link: tokio::sync::Mutex::new(None),
+        }
     }
 
     /// Closes the link, if one is open.

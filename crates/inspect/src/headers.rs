@@ -103,29 +103,48 @@ fn walk(
 }
 
 /// A subschema, or a map of them, off the straight way of `properties`.
-fn walk_map(value: Raw<'_>, path: &mut Vec<String>, depth: usize, found: &mut Vec<Mirror>) -> Result<(), HeaderError> {
+fn walk_map(
+    value: Raw<'_>,
+    path: &mut Vec<String>,
+    depth: usize,
+    found: &mut Vec<Mirror>,
+) -> Result<(), HeaderError> {
     walk(value, path, false, depth + 1, found)
 }
 
-fn annotation(schema: Raw<'_>, value: Raw<'_>, path: &[String], reachable: bool) -> Result<Mirror, HeaderError> {
+fn annotation(
+    schema: Raw<'_>,
+    value: Raw<'_>,
+    path: &[String],
+    reachable: bool,
+) -> Result<Mirror, HeaderError> {
     let place = || format!("/{}", path.join("/"));
     if !reachable || path.is_empty() {
         return Err(HeaderError::Unreachable(place()));
     }
-    let header = value.text().filter(|name| is_token(name)).ok_or_else(|| HeaderError::NoToken(place()))?;
+    let header = value
+        .text()
+        .filter(|name| is_token(name))
+        .ok_or_else(|| HeaderError::NoToken(place()))?;
     let kind = match schema.get("type").and_then(Raw::text).as_deref() {
         Some("string") => MirrorKind::Text,
         Some("integer") => MirrorKind::Integer,
         Some("boolean") => MirrorKind::Boolean,
         _ => return Err(HeaderError::WrongType(place())),
     };
-    Ok(Mirror { header: header.into_owned(), path: path.to_vec(), kind })
+    Ok(Mirror {
+        header: header.into_owned(),
+        path: path.to_vec(),
+        kind,
+    })
 }
 
 /// RFC 9110 §5.6.2.
 fn is_token(text: &str) -> bool {
     !text.is_empty()
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
 /// The header value of an argument; `None` when it has not the type that the schema promised.
@@ -142,11 +161,17 @@ pub fn encode(value: Raw<'_>, kind: MirrorKind) -> Option<String> {
 /// the marked form is marked itself, so that it is not taken for what it encodes.
 #[must_use]
 pub fn encode_text(text: &str) -> String {
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') || byte == b'\t')
+    let plain = text
+        .bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') || byte == b'\t')
         && text.trim_matches([' ', '\t']) == text
         && !text.is_empty()
         && !(text.starts_with(OPEN) && text.ends_with(CLOSE));
-    if plain { text.to_owned() } else { format!("{OPEN}{}{CLOSE}", STANDARD.encode(text)) }
+    if plain {
+        text.to_owned()
+    } else {
+        format!("{OPEN}{}{CLOSE}", STANDARD.encode(text))
+    }
 }
 
 /// The base64 between the marks is not valid, or not UTF-8.
@@ -173,7 +198,9 @@ pub fn decode_text(value: &str) -> Result<String, BadEncoding> {
 /// Whether a header says what the body says.
 #[must_use]
 pub fn matches(header: &str, body: Raw<'_>, kind: MirrorKind) -> bool {
-    let Ok(header) = decode_text(header) else { return false };
+    let Ok(header) = decode_text(header) else {
+        return false;
+    };
     match kind {
         MirrorKind::Text => body.text().is_some_and(|text| text == header),
         MirrorKind::Boolean => body.boolean().is_some_and(|flag| header == flag.to_string()),
@@ -186,7 +213,11 @@ pub fn matches(header: &str, body: Raw<'_>, kind: MirrorKind) -> bool {
 }
 
 fn integer(value: Raw<'_>) -> Option<i64> {
-    if value.shape() == Shape::Number { whole(value.as_str()) } else { None }
+    if value.shape() == Shape::Number {
+        whole(value.as_str())
+    } else {
+        None
+    }
 }
 
 /// A whole number that all clients write alike.
@@ -217,19 +248,37 @@ mod tests {
         } }))
         .unwrap();
         assert_eq!(found.len(), 2);
-        assert!(found.iter().any(|mirror| mirror.path == ["deep", "n"] && mirror.kind == MirrorKind::Integer));
+        assert!(
+            found
+                .iter()
+                .any(|mirror| mirror.path == ["deep", "n"] && mirror.kind == MirrorKind::Integer)
+        );
     }
 
     #[test]
     fn invalid_annotations_are_refused() {
         let at = |under: serde_json::Value| read(serde_json::json!({ "properties": { "a": under } }));
-        for (name, kind) in [("", "string"), ("a b", "string"), ("a\r\nX: y", "string"), ("é", "string")] {
-            assert!(at(serde_json::json!({ "type": kind, "x-mcp-header": name })).is_err(), "{name:?}");
+        for (name, kind) in [
+            ("", "string"),
+            ("a b", "string"),
+            ("a\r\nX: y", "string"),
+            ("é", "string"),
+        ] {
+            assert!(
+                at(serde_json::json!({ "type": kind, "x-mcp-header": name })).is_err(),
+                "{name:?}"
+            );
         }
         for kind in ["number", "array", "object", "null"] {
-            assert!(at(serde_json::json!({ "type": kind, "x-mcp-header": "X" })).is_err(), "{kind}");
+            assert!(
+                at(serde_json::json!({ "type": kind, "x-mcp-header": "X" })).is_err(),
+                "{kind}"
+            );
         }
-        assert!(at(serde_json::json!({ "type": "array", "items": { "type": "string", "x-mcp-header": "X" } })).is_err());
+        assert!(
+            at(serde_json::json!({ "type": "array", "items": { "type": "string", "x-mcp-header": "X" } }))
+                .is_err()
+        );
         assert!(at(serde_json::json!({ "anyOf": [{ "type": "string", "x-mcp-header": "X" }] })).is_err());
         assert!(read(serde_json::json!({ "x-mcp-header": "X", "type": "string" })).is_err());
         let twice = serde_json::json!({ "properties": {
@@ -239,17 +288,36 @@ mod tests {
 
     #[test]
     fn what_is_encoded_matches() {
-        for text in ["us-west1", "", " padded ", "日本", "=?base64?AA==?=", "a\nb", "tab\there"] {
+        for text in [
+            "us-west1",
+            "",
+            " padded ",
+            "日本",
+            "=?base64?AA==?=",
+            "a\nb",
+            "tab\there",
+        ] {
             let json = Json::text(text);
             let header = encode(json.raw(), MirrorKind::Text).unwrap();
-            assert!(header.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')), "{header:?}");
+            assert!(
+                header.bytes().all(|byte| matches!(byte, b'\t' | b' '..=b'~')),
+                "{header:?}"
+            );
             assert!(matches(&header, json.raw(), MirrorKind::Text), "{text:?}");
         }
         let number = Json::from_serialize(&42);
         assert!(matches("42.0", number.raw(), MirrorKind::Integer));
         assert!(matches(" 42 ", number.raw(), MirrorKind::Integer));
         assert!(!matches("42.5", number.raw(), MirrorKind::Integer));
-        assert!(!matches("=?base64?!!!?=", Json::text("x").raw(), MirrorKind::Text));
-        assert!(!matches("True", Json::from_serialize(&true).raw(), MirrorKind::Boolean));
+        assert!(!matches(
+            "=?base64?!!!?=",
+            Json::text("x").raw(),
+            MirrorKind::Text
+        ));
+        assert!(!matches(
+            "True",
+            Json::from_serialize(&true).raw(),
+            MirrorKind::Boolean
+        ));
     }
 }

@@ -60,7 +60,11 @@ pub struct Violation {
 
 fn sentence(list: &[Violation]) -> String {
     let each = |violation: &Violation| {
-        let at = if violation.at.is_empty() { "/" } else { &violation.at };
+        let at = if violation.at.is_empty() {
+            "/"
+        } else {
+            &violation.at
+        };
         format!("`{at}`: {}", violation.message)
     };
     let all: Vec<String> = list.iter().map(each).collect();
@@ -96,10 +100,14 @@ impl Schema {
         if self.validator.is_valid(&tree) {
             return Ok(());
         }
-        let list = self.validator.iter_errors(&tree).take(MAX_VIOLATIONS).map(|error| Violation {
-            at: cut(&error.instance_path().to_string()),
-            message: cut(&error.masked_with("the value").to_string()),
-        });
+        let list = self
+            .validator
+            .iter_errors(&tree)
+            .take(MAX_VIOLATIONS)
+            .map(|error| Violation {
+                at: cut(&error.instance_path().to_string()),
+                message: cut(&error.masked_with("the value").to_string()),
+            });
         Err(Violations { list: list.collect() })
     }
 }
@@ -109,12 +117,16 @@ fn cut(text: &str) -> String {
 }
 
 fn dialect(schema: Raw<'_>) -> Result<Draft, SchemaError> {
-    let Some(named) = schema.get("$schema") else { return Ok(Draft::Draft202012) };
+    let Some(named) = schema.get("$schema") else {
+        return Ok(Draft::Draft202012);
+    };
     let named = named.text().unwrap_or_default();
     match named.trim_end_matches('#') {
         "https://json-schema.org/draft/2020-12/schema" => Ok(Draft::Draft202012),
         "https://json-schema.org/draft/2019-09/schema" => Ok(Draft::Draft201909),
-        "http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema" => Ok(Draft::Draft7),
+        "http://json-schema.org/draft-07/schema" | "https://json-schema.org/draft-07/schema" => {
+            Ok(Draft::Draft7)
+        }
         "http://json-schema.org/draft-06/schema" => Ok(Draft::Draft6),
         "http://json-schema.org/draft-04/schema" => Ok(Draft::Draft4),
         other => Err(SchemaError::UnknownDialect(cut(other))),
@@ -123,7 +135,9 @@ fn dialect(schema: Raw<'_>) -> Result<Draft, SchemaError> {
 
 /// Patterns in linear time.
 fn linear(draft: Draft, tree: &Value) -> Result<Validator, SchemaError> {
-    let patterns = PatternOptions::regex().size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    let patterns = PatternOptions::regex()
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES);
     jsonschema::options()
         .with_draft(draft)
         .offline()
@@ -135,8 +149,10 @@ fn linear(draft: Draft, tree: &Value) -> Result<Validator, SchemaError> {
 
 /// Patterns with look-around, which ECMA 262 has: with a bound on how long they may try.
 fn backtracking(draft: Draft, tree: &Value) -> Result<Validator, SchemaError> {
-    let patterns =
-        PatternOptions::fancy_regex().backtrack_limit(BACKTRACK).size_limit(PATTERN_BYTES).dfa_size_limit(PATTERN_BYTES);
+    let patterns = PatternOptions::fancy_regex()
+        .backtrack_limit(BACKTRACK)
+        .size_limit(PATTERN_BYTES)
+        .dfa_size_limit(PATTERN_BYTES);
     jsonschema::options()
         .with_draft(draft)
         .offline()
@@ -156,7 +172,10 @@ mod tests {
     }
 
     fn conforms(schema: &str, instance: &str) -> bool {
-        Schema::compile(json(schema).raw()).unwrap().check(json(instance).raw()).is_ok()
+        Schema::compile(json(schema).raw())
+            .unwrap()
+            .check(json(instance).raw())
+            .is_ok()
     }
 
     fn error(schema: &str) -> SchemaError {
@@ -170,7 +189,10 @@ mod tests {
         let seven = r#"{"$schema":"http://json-schema.org/draft-07/schema#","type":"array","items":[{"type":"string"}],"additionalItems":false}"#;
         assert!(conforms(seven, r#"["a"]"#));
         assert!(!conforms(seven, r#"["a",1]"#));
-        assert!(matches!(error(r#"{"$schema":"https://evil.example/dialect"}"#), SchemaError::UnknownDialect(_)));
+        assert!(matches!(
+            error(r#"{"$schema":"https://evil.example/dialect"}"#),
+            SchemaError::UnknownDialect(_)
+        ));
     }
 
     #[test]
@@ -178,7 +200,11 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        for reference in [format!("http://127.0.0.1:{port}/s.json"), "file:///etc/hostname".to_owned(), "other.json".to_owned()] {
+        for reference in [
+            format!("http://127.0.0.1:{port}/s.json"),
+            "file:///etc/hostname".to_owned(),
+            "other.json".to_owned(),
+        ] {
             for schema in [
                 format!(r#"{{"$ref":"{reference}"}}"#),
                 format!(r#"{{"type":"object","properties":{{"a":{{"$ref":"{reference}"}}}}}}"#),
@@ -203,7 +229,11 @@ mod tests {
         }
         let mut defs = String::new();
         for level in 0..40 {
-            defs.push_str(&format!(r##""l{level}":{{"anyOf":[{{"$ref":"#/$defs/l{}"}},{{"$ref":"#/$defs/l{}"}}]}},"##, level + 1, level + 1));
+            defs.push_str(&format!(
+                r##""l{level}":{{"anyOf":[{{"$ref":"#/$defs/l{}"}},{{"$ref":"#/$defs/l{}"}}]}},"##,
+                level + 1,
+                level + 1
+            ));
         }
         let bomb = format!(r##"{{"$defs":{{{defs}"l40":{{"type":"null"}}}},"$ref":"#/$defs/l0"}}"##);
         assert!(matches!(error(&bomb), SchemaError::Hostile(_)));
@@ -221,13 +251,17 @@ mod tests {
     fn patterns_cannot_run_away() {
         let long = format!("\"{}!\"", "a".repeat(50_000));
         assert!(!conforms(r#"{"pattern":"^(a+)+$"}"#, &long));
-        assert!(!conforms(r#"{"pattern":"^(?=a)(a|aa)+$"}"#, &long), "a pattern that gives up does not conform");
+        assert!(
+            !conforms(r#"{"pattern":"^(?=a)(a|aa)+$"}"#, &long),
+            "a pattern that gives up does not conform"
+        );
         assert!(conforms(r#"{"pattern":"^(?!b)a+!$"}"#, "\"aaa!\""));
     }
 
     #[test]
     fn a_violation_tells_the_place_and_not_the_value() {
-        let schema = Schema::compile(json(r#"{"properties":{"password":{"type":"integer"}}}"#).raw()).unwrap();
+        let schema =
+            Schema::compile(json(r#"{"properties":{"password":{"type":"integer"}}}"#).raw()).unwrap();
         let violations = schema.check(json(r#"{"password":"hunter2"}"#).raw()).unwrap_err();
         assert_eq!(violations.list[0].at, "/password");
         assert!(!violations.to_string().contains("hunter2"), "{violations}");

@@ -20,7 +20,13 @@ const SAME_LIST: &[&str] = &["allOf", "anyOf", "oneOf"];
 /// Keywords whose value is a map of schemas for the same value.
 const SAME_MAP: &[&str] = &["dependentSchemas"];
 /// Keywords whose value is a map of schemas by name.
-const MAPS: &[&str] = &["properties", "patternProperties", "$defs", "definitions", "dependentSchemas"];
+const MAPS: &[&str] = &[
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+];
 /// Keywords whose value is data and no schema.
 const DATA: &[&str] = &["const", "enum", "default", "examples"];
 const REFERENCES: &[&str] = &["$ref", "$dynamicRef", "$recursiveRef"];
@@ -30,10 +36,19 @@ const REFERENCES: &[&str] = &["$ref", "$dynamicRef", "$recursiveRef"];
 /// # Errors
 /// What is wrong with it, as half a sentence.
 pub(crate) fn check(root: &Value) -> Result<(), String> {
-    let mut survey = Survey { root, nodes: 0, schemas: Vec::new(), anchors: HashMap::new() };
+    let mut survey = Survey {
+        root,
+        nodes: 0,
+        schemas: Vec::new(),
+        anchors: HashMap::new(),
+    };
     survey.walk(root, 0)?;
     let schemas = std::mem::take(&mut survey.schemas);
-    let mut costs = Costs { survey: &survey, known: HashMap::new(), open: HashSet::new() };
+    let mut costs = Costs {
+        survey: &survey,
+        known: HashMap::new(),
+        open: HashSet::new(),
+    };
     for schema in schemas {
         costs.of(schema, 0)?;
     }
@@ -52,7 +67,9 @@ impl<'v> Survey<'v> {
         if depth > MAX_DEPTH {
             return Err(format!("its subschemas are nested deeper than {MAX_DEPTH}"));
         }
-        let Value::Object(members) = schema else { return Ok(()) };
+        let Value::Object(members) = schema else {
+            return Ok(());
+        };
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return Err(format!("it has more than {MAX_NODES} subschemas"));
@@ -101,7 +118,10 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = text.as_bytes();
     while let Some((first, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+        match hex
+            .filter(|_| *first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+        {
             Some(byte) => {
                 out.push(byte);
                 rest = tail.get(2..).unwrap_or_default();
@@ -147,7 +167,9 @@ impl<'v> Costs<'_, 'v> {
             }
         }
         if cost > MAX_COST {
-            return Err(format!("one value would be checked against more than {MAX_COST} subschemas"));
+            return Err(format!(
+                "one value would be checked against more than {MAX_COST} subschemas"
+            ));
         }
         self.open.remove(&place);
         self.known.insert(place, cost);
@@ -155,12 +177,27 @@ impl<'v> Costs<'_, 'v> {
     }
 
     fn same_value(&self, schema: &'v Map<String, Value>) -> Vec<&'v Value> {
-        let mut all: Vec<&'v Value> = SAME_ONE.iter().filter_map(|keyword| schema.get(*keyword)).collect();
+        let mut all: Vec<&'v Value> = SAME_ONE
+            .iter()
+            .filter_map(|keyword| schema.get(*keyword))
+            .collect();
         for keyword in SAME_LIST {
-            all.extend(schema.get(*keyword).and_then(Value::as_array).into_iter().flatten());
+            all.extend(
+                schema
+                    .get(*keyword)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten(),
+            );
         }
         for keyword in SAME_MAP {
-            all.extend(schema.get(*keyword).and_then(Value::as_object).into_iter().flat_map(Map::values));
+            all.extend(
+                schema
+                    .get(*keyword)
+                    .and_then(Value::as_object)
+                    .into_iter()
+                    .flat_map(Map::values),
+            );
         }
         for keyword in REFERENCES {
             if let Some(reference) = schema.get(*keyword).and_then(Value::as_str) {

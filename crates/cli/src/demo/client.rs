@@ -29,25 +29,42 @@ pub(crate) struct Reply {
 impl Reply {
     /// The answer to the request, if it came.
     pub(crate) fn answer(&self) -> Option<&Message> {
-        self.messages.iter().find(|message| matches!(message.kind(), Kind::Response | Kind::Error))
+        self.messages
+            .iter()
+            .find(|message| matches!(message.kind(), Kind::Response | Kind::Error))
     }
 
     /// The name of a refusal of Mantlet.
     pub(crate) fn refusal(&self) -> Option<String> {
         let error = self.answer()?.error()?;
-        Some(error.pointer(&["data", "reason"]).and_then(Raw::text)?.into_owned())
+        Some(
+            error
+                .pointer(&["data", "reason"])
+                .and_then(Raw::text)?
+                .into_owned(),
+        )
     }
 
     /// The sentence of an error.
     pub(crate) fn sentence(&self) -> String {
         let error = self.answer().and_then(Message::error);
-        error.and_then(|error| error.get("message")).and_then(Raw::text).unwrap_or_default().into_owned()
+        error
+            .and_then(|error| error.get("message"))
+            .and_then(Raw::text)
+            .unwrap_or_default()
+            .into_owned()
     }
 
     /// The first text of a tool's result, and whether the tool failed.
     pub(crate) fn tool_text(&self) -> Option<(String, bool)> {
         let result = self.answer()?.result()?;
-        let text = result.get("content")?.items().next()?.get("text").and_then(Raw::text)?.into_owned();
+        let text = result
+            .get("content")?
+            .items()
+            .next()?
+            .get("text")
+            .and_then(Raw::text)?
+            .into_owned();
         Some((text, result.get("isError").and_then(Raw::boolean) == Some(true)))
     }
 }
@@ -65,7 +82,13 @@ pub(crate) struct Post<'a> {
 impl Site {
     /// A well-behaved request.
     pub(crate) fn post<'a>(&'a self, path: &'a str, body: impl Into<Bytes>) -> Post<'a> {
-        Post { path, host: None, token: Some(&self.token), headers: Vec::new(), body: body.into() }
+        Post {
+            path,
+            host: None,
+            token: Some(&self.token),
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
 
     /// Sends it; a gateway that hangs up gives an empty reply.
@@ -118,7 +141,13 @@ impl Site {
     }
 
     /// A call of a tool within a session.
-    pub(crate) async fn call(&self, path: &str, session: &str, tool: &str, arguments: &serde_json::Value) -> Reply {
+    pub(crate) async fn call(
+        &self,
+        path: &str,
+        session: &str,
+        tool: &str,
+        arguments: &serde_json::Value,
+    ) -> Reply {
         let params = serde_json::json!({ "name": tool, "arguments": arguments });
         let params = mantlet_wire::Json::from_value(&params);
         let request = Message::request(&Id::Number(7), "tools/call", Some(params));
@@ -127,25 +156,48 @@ impl Site {
 }
 
 fn read(text: &[u8]) -> Reply {
-    let split = text.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or(text.len());
+    let split = text
+        .windows(4)
+        .position(|four| four == b"\r\n\r\n")
+        .unwrap_or(text.len());
     let (head, body) = text.split_at(split);
     let body = body.get(4..).unwrap_or_default();
     let head = String::from_utf8_lossy(head);
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .unwrap_or_default();
     let header = |wanted: &str| {
-        head.lines().filter_map(|line| line.split_once(':')).find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value.trim().to_owned())
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case(wanted))
+            .map(|(_, value)| value.trim().to_owned())
     };
-    let body = if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) { joined(body) } else { body.to_vec() };
-    let caps = Caps { message_bytes: 64 * 1024 * 1024, ..Caps::default() };
+    let body = if header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
+        joined(body)
+    } else {
+        body.to_vec()
+    };
+    let caps = Caps {
+        message_bytes: 64 * 1024 * 1024,
+        ..Caps::default()
+    };
     let message = |bytes: Bytes| mantlet_wire::message(bytes, &caps, Twins::WhereKnown).ok();
     let messages = if header("content-type").is_some_and(|value| value.starts_with("text/event-stream")) {
         let mut events = Events::new(caps.message_bytes);
         let _too_long = events.push(&body);
-        std::iter::from_fn(|| events.next()).filter_map(|event| message(event.data)).collect()
+        std::iter::from_fn(|| events.next())
+            .filter_map(|event| message(event.data))
+            .collect()
     } else {
         message(body.into()).into_iter().collect()
     };
-    Reply { status, session: header("mcp-session-id"), messages }
+    Reply {
+        status,
+        session: header("mcp-session-id"),
+        messages,
+    }
 }
 
 /// The body out of its chunks (RFC 9112 §7.1).
@@ -153,7 +205,10 @@ fn joined(mut rest: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     while let Some(end) = rest.windows(2).position(|two| two == b"\r\n") {
         let (size, tail) = rest.split_at(end);
-        let size = std::str::from_utf8(size).ok().and_then(|size| usize::from_str_radix(size.trim(), 16).ok()).unwrap_or(0);
+        let size = std::str::from_utf8(size)
+            .ok()
+            .and_then(|size| usize::from_str_radix(size.trim(), 16).ok())
+            .unwrap_or(0);
         let data = tail.get(2..).unwrap_or_default();
         if size == 0 {
             break;

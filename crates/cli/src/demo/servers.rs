@@ -20,7 +20,9 @@ pub(crate) enum Kind {
 pub(crate) fn run(kind: Kind) -> Result<u8, Failure> {
     let caps = Caps::default();
     for line in std::io::stdin().lock().split(b'\n') {
-        let Ok(message) = mantlet_wire::message(line?.into(), &caps, Twins::WhereKnown) else { continue };
+        let Ok(message) = mantlet_wire::message(line?.into(), &caps, Twins::WhereKnown) else {
+            continue;
+        };
         if message.kind() != MessageKind::Request {
             continue;
         }
@@ -51,7 +53,11 @@ fn answer(kind: Kind, message: &Message) -> Vec<String> {
         ("resources/list", Kind::Honest) => result(&serde_json::json!({ "resources": [
             { "uri": "demo://public/readme", "name": "readme" }, { "uri": "demo://secret/key", "name": "key" } ] })),
         ("resources/read", Kind::Honest) => {
-            let uri = message.params().and_then(|params| params.get("uri")).and_then(Raw::text).unwrap_or_default();
+            let uri = message
+                .params()
+                .and_then(|params| params.get("uri"))
+                .and_then(Raw::text)
+                .unwrap_or_default();
             result(&serde_json::json!({ "contents": [{ "uri": uri, "text": "hello" }] }))
         }
         ("tools/call", _) => call(kind, id, message),
@@ -71,12 +77,18 @@ fn tool(name: &str, properties: &serde_json::Value) -> serde_json::Value {
 }
 
 fn honest_tools() -> serde_json::Value {
-    let mut add = tool("add", &serde_json::json!({ "a": { "type": "integer" }, "b": { "type": "integer" } }));
+    let mut add = tool(
+        "add",
+        &serde_json::json!({ "a": { "type": "integer" }, "b": { "type": "integer" } }),
+    );
     if let Some(add) = add.as_object_mut() {
         let sum = serde_json::json!({ "type": "object", "properties": { "sum": { "type": "integer" } }, "required": ["sum"] });
         add.insert("outputSchema".to_owned(), sum);
     }
-    let echo = tool("echo", &serde_json::json!({ "message": { "type": "string", "maxLength": 1000 } }));
+    let echo = tool(
+        "echo",
+        &serde_json::json!({ "message": { "type": "string", "maxLength": 1000 } }),
+    );
     let none = serde_json::json!({});
     serde_json::json!({ "tools": [echo, add, tool("environment", &none), tool("purge", &none)] })
 }
@@ -100,7 +112,10 @@ fn text(text: &str) -> serde_json::Value {
 
 fn call(kind: Kind, id: &Id, message: &Message) -> Vec<String> {
     let params = message.params();
-    let name = params.and_then(|params| params.get("name")).and_then(Raw::text).unwrap_or_default();
+    let name = params
+        .and_then(|params| params.get("name"))
+        .and_then(Raw::text)
+        .unwrap_or_default();
     let argument = |key: &str| params.and_then(|params| params.pointer(&["arguments", key]));
     let done = |value: &serde_json::Value| {
         vec![String::from_utf8_lossy(Message::response(id, Json::from_value(value)).bytes()).into_owned()]
@@ -108,7 +123,9 @@ fn call(kind: Kind, id: &Id, message: &Message) -> Vec<String> {
     let number = id.to_json();
     let number = number.as_str();
     match (kind, name.as_ref()) {
-        (Kind::Honest, "echo") => done(&text(&argument("message").and_then(Raw::text).unwrap_or_default())),
+        (Kind::Honest, "echo") => done(&text(
+            &argument("message").and_then(Raw::text).unwrap_or_default(),
+        )),
         (Kind::Honest, "add") => {
             let value = |key: &str| argument(key).and_then(Raw::int).unwrap_or_default();
             let sum = value("a").saturating_add(value("b"));
@@ -119,7 +136,9 @@ fn call(kind: Kind, id: &Id, message: &Message) -> Vec<String> {
             done(&result)
         }
         (Kind::Honest, "environment") => {
-            let names: Vec<String> = std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()).collect();
+            let names: Vec<String> = std::env::vars_os()
+                .map(|(name, _)| name.to_string_lossy().into_owned())
+                .collect();
             done(&text(&names.join(" ")))
         }
         (Kind::Hostile, "weather") => done(&serde_json::json!({
@@ -130,7 +149,10 @@ fn call(kind: Kind, id: &Id, message: &Message) -> Vec<String> {
         )],
         // An answer to somebody else's question first.
         (Kind::Hostile, "impostor") => {
-            let mut all = vec![r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"forged"}]}}"#.to_owned()];
+            let mut all = vec![
+                r#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"forged"}]}}"#
+                    .to_owned(),
+            ];
             all.extend(done(&text("genuine")));
             all
         }
@@ -141,7 +163,10 @@ fn call(kind: Kind, id: &Id, message: &Message) -> Vec<String> {
             all.extend(done(&text("asked")));
             all
         }
-        (Kind::Hostile, "broken") => vec!["this is no JSON".to_owned(), format!(r#"{{"jsonrpc":"2.0","id":{number},"result":[]}}"#)],
+        (Kind::Hostile, "broken") => vec![
+            "this is no JSON".to_owned(),
+            format!(r#"{{"jsonrpc":"2.0","id":{number},"result":[]}}"#),
+        ],
         (_, other) => done(&text(&format!("did {other}"))),
     }
 }

@@ -19,9 +19,18 @@ use crate::{Gateway, links};
 const ROUNDS: u32 = 10;
 
 /// Runs the request, asking the client whatever the server needs to know.
-pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Result<Message, Refusal> {
+pub(crate) async fn run(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    link: &Arc<Link>,
+) -> Result<Message, Refusal> {
     let method = call.message().method().unwrap_or_default();
-    if method.starts_with("tasks/") || call.message().params().is_some_and(|params| params.get("task").is_some()) {
+    if method.starts_with("tasks/")
+        || call
+            .message()
+            .params()
+            .is_some_and(|params| params.get("task").is_some())
+    {
         return Err(Refusal::new(
             Reason::CannotCross,
             "tasks of protocol version 2025-11-25 do not exist on this server, which speaks 2026-07-28: call without `task`",
@@ -31,7 +40,9 @@ pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>
     let mut input = Input::default();
     for _ in 0..ROUNDS {
         let outgoing = translate(gateway, call, link, &input);
-        let answer = drive(&cx, outgoing).await.map_err(|error| links::failure(&link.server, error))?;
+        let answer = drive(&cx, outgoing)
+            .await
+            .map_err(|error| links::failure(&link.server, error))?;
         match answer.result().filter(|result| needs_input(*result)) {
             Some(result) => input = gather(&cx, result).await?,
             None => return Ok(in_old_words(&answer)),
@@ -39,7 +50,10 @@ pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>
     }
     Err(Refusal::new(
         Reason::UpstreamBroke,
-        format!("server `{}` asked for input {ROUNDS} times without an end", link.server.name),
+        format!(
+            "server `{}` asked for input {ROUNDS} times without an end",
+            link.server.name
+        ),
     ))
 }
 
@@ -102,11 +116,17 @@ async fn gather(cx: &Context, result: Raw<'_>) -> Result<Input, Refusal> {
         from_server::decide(cx, &question).await?;
         let answer = questions::put(cx, &question).await;
         let Some(result) = answer.result() else {
-            let text = answer.error().and_then(|error| error.get("message")).and_then(Raw::text);
+            let text = answer
+                .error()
+                .and_then(|error| error.get("message"))
+                .and_then(Raw::text);
             let text: String = text.unwrap_or_default().chars().take(200).collect();
             return Err(Refusal::new(
                 Reason::ClientCannot,
-                format!("server `{}` needs input that the client did not give: {text}", cx.link.server.name),
+                format!(
+                    "server `{}` needs input that the client did not give: {text}",
+                    cx.link.server.name
+                ),
             ));
         };
         responses.insert(name.into_owned(), result.to_value());
@@ -125,12 +145,17 @@ fn in_old_words(answer: &Message) -> Message {
     if answer.kind() == Kind::Error {
         return old_error(answer);
     }
-    let Some(result) = answer.result() else { return answer.clone() };
+    let Some(result) = answer.result() else {
+        return answer.clone();
+    };
     let mut edit = answer.edit();
     for member in NEW_MEMBERS.iter().filter(|member| result.get(member).is_some()) {
         edit.remove(result, member);
     }
-    if let Some(meta) = result.get("_meta").filter(|meta| meta.get(key::SERVER_INFO).is_some()) {
+    if let Some(meta) = result
+        .get("_meta")
+        .filter(|meta| meta.get(key::SERVER_INFO).is_some())
+    {
         if meta.members().count() == 1 {
             edit.remove(result, "_meta");
         } else {
@@ -143,7 +168,9 @@ fn in_old_words(answer: &Message) -> Message {
 /// Codes that only the stateless era has (-32020…-32022) are told in plain words.
 fn old_error(answer: &Message) -> Message {
     let code = answer.error().and_then(|error| error.get("code"));
-    let Some(at) = code.filter(|code| matches!(code.int(), Some(-32022..=-32020))) else { return answer.clone() };
+    let Some(at) = code.filter(|code| matches!(code.int(), Some(-32022..=-32020))) else {
+        return answer.clone();
+    };
     let mut edit = answer.edit();
     edit.replace(at, &Json::from_serialize(&Reason::ClientCannot.json_rpc()));
     edit.finish()

@@ -24,7 +24,11 @@ const LONGEST: Duration = Duration::from_secs(60 * 60);
 const EVENTS: usize = 32;
 
 /// Sends the request over the link and gives the answer as the client's era has it, under the client's id.
-pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Result<Message, Refusal> {
+pub(crate) async fn run(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    link: &Arc<Link>,
+) -> Result<Message, Refusal> {
     let answer = match (call.client().era, link.era()) {
         (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => direct(gateway, call, link).await?,
         (Era::Legacy, Era::Modern) => bridge::run(gateway, call, link).await?,
@@ -43,7 +47,9 @@ async fn direct(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Res
             let link = links::to(gateway, call.client(), &link.server).await?;
             let cx = context(gateway, call, &link);
             let outgoing = same_era(gateway, call, &link);
-            drive(&cx, outgoing).await.map_err(|error| links::failure(&link.server, error))
+            drive(&cx, outgoing)
+                .await
+                .map_err(|error| links::failure(&link.server, error))
         }
         other => other.map_err(|error| links::failure(&link.server, error)),
     }
@@ -123,7 +129,11 @@ pub(crate) fn outgoing(call: &Cleared, message: Message) -> Outgoing {
             }
         }
     }
-    Outgoing { message, name, mirrored }
+    Outgoing {
+        message,
+        name,
+        mirrored,
+    }
 }
 
 /// Runs the call; what the server says meanwhile goes down the road in its order, and before the answer.
@@ -164,5 +174,7 @@ pub(crate) async fn drive(cx: &Context, outgoing: Outgoing) -> Result<Message, L
 
 /// The id of the client's request.
 pub(crate) fn client_id(call: &Cleared) -> Result<&Id, Refusal> {
-    call.message().id().ok_or_else(|| Refusal::new(Reason::Internal, "a request without an id"))
+    call.message()
+        .id()
+        .ok_or_else(|| Refusal::new(Reason::Internal, "a request without an id"))
 }

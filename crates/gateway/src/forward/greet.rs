@@ -110,14 +110,24 @@ async fn introduce_all(gateway: &Arc<Gateway>, call: &Cleared) -> Json {
 /// Opens all links that the caller may use, at the same time; one dead server keeps nobody waiting longer than
 /// its own deadline.
 pub(crate) async fn open_all(gateway: &Arc<Gateway>, call: &Cleared) -> Vec<Arc<Link>> {
-    let usable = call.scope().iter().filter(|server| may_use(gateway, call, server));
+    let usable = call
+        .scope()
+        .iter()
+        .filter(|server| may_use(gateway, call, server));
     let opening = usable.map(|server| links::to(gateway, call.client(), server));
-    futures_util::future::join_all(opening).await.into_iter().flatten().collect()
+    futures_util::future::join_all(opening)
+        .await
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 async fn greetings(gateway: &Arc<Gateway>, call: &Cleared) -> Vec<(Arc<str>, Greeting)> {
     let links = open_all(gateway, call).await;
-    links.iter().map(|link| (Arc::clone(&link.server.name), link.greeting.clone())).collect()
+    links
+        .iter()
+        .map(|link| (Arc::clone(&link.server.name), link.greeting.clone()))
+        .collect()
 }
 
 /// The union of what the servers can do.
@@ -125,15 +135,26 @@ fn together(greetings: &[(Arc<str>, Greeting)]) -> (serde_json::Value, Option<St
     let any = |capability: &str| greetings.iter().any(|(_, greeting)| greeting.has(capability));
     let flag = |capability: &str, flag: &str| {
         greetings.iter().any(|(_, greeting)| {
-            greeting.capabilities.raw().pointer(&[capability, flag]).and_then(Raw::boolean) == Some(true)
+            greeting
+                .capabilities
+                .raw()
+                .pointer(&[capability, flag])
+                .and_then(Raw::boolean)
+                == Some(true)
         })
     };
     let mut all = serde_json::Map::new();
     if any("tools") {
-        all.insert("tools".to_owned(), serde_json::json!({ "listChanged": flag("tools", "listChanged") }));
+        all.insert(
+            "tools".to_owned(),
+            serde_json::json!({ "listChanged": flag("tools", "listChanged") }),
+        );
     }
     if any("prompts") {
-        all.insert("prompts".to_owned(), serde_json::json!({ "listChanged": flag("prompts", "listChanged") }));
+        all.insert(
+            "prompts".to_owned(),
+            serde_json::json!({ "listChanged": flag("prompts", "listChanged") }),
+        );
     }
     if any("resources") {
         all.insert(
@@ -153,10 +174,16 @@ fn together(greetings: &[(Arc<str>, Greeting)]) -> (serde_json::Value, Option<St
         .iter()
         .filter_map(|(name, greeting)| {
             let text = greeting.instructions.as_deref()?;
-            Some(format!("[{name}] {}", text.chars().take(MAX_INSTRUCTIONS).collect::<String>()))
+            Some(format!(
+                "[{name}] {}",
+                text.chars().take(MAX_INSTRUCTIONS).collect::<String>()
+            ))
         })
         .collect();
-    (serde_json::Value::Object(all), (!said.is_empty()).then(|| said.join("\n\n")))
+    (
+        serde_json::Value::Object(all),
+        (!said.is_empty()).then(|| said.join("\n\n")),
+    )
 }
 
 /// `server/discover` (MCP 2026-07-28 server/discover).
@@ -164,7 +191,10 @@ pub(crate) async fn discover(gateway: &Arc<Gateway>, call: &Cleared) -> Result<M
     let Some(server) = call.server() else {
         let greetings = greetings(gateway, call).await;
         let (capabilities, instructions) = together(&greetings);
-        return Ok(respond(call, discover_result(capabilities, &own_info(), instructions.as_deref())));
+        return Ok(respond(
+            call,
+            discover_result(capabilities, &own_info(), instructions.as_deref()),
+        ));
     };
     let link = links::to(gateway, call.client(), server).await?;
     if link.era() == Era::Modern {
@@ -173,11 +203,19 @@ pub(crate) async fn discover(gateway: &Arc<Gateway>, call: &Cleared) -> Result<M
     }
     let greeting = &link.greeting;
     let capabilities = new_capabilities(greeting.capabilities.raw().to_value());
-    let result = discover_result(capabilities, &greeting.info.raw().to_value(), greeting.instructions.as_deref());
+    let result = discover_result(
+        capabilities,
+        &greeting.info.raw().to_value(),
+        greeting.instructions.as_deref(),
+    );
     Ok(respond(call, result))
 }
 
-fn discover_result(capabilities: serde_json::Value, info: &serde_json::Value, instructions: Option<&str>) -> Json {
+fn discover_result(
+    capabilities: serde_json::Value,
+    info: &serde_json::Value,
+    instructions: Option<&str>,
+) -> Json {
     let mut result = serde_json::json!({
         "resultType": "complete",
         "supportedVersions": [Version::LATEST.as_str()],
@@ -194,8 +232,14 @@ fn discover_result(capabilities: serde_json::Value, info: &serde_json::Value, in
 
 /// A version that only the server speaks is of no use through the gateway.
 fn only_our_versions(answer: &Message) -> Message {
-    let Some(result) = answer.result() else { return answer.clone() };
+    let Some(result) = answer.result() else {
+        return answer.clone();
+    };
     let mut edit = answer.edit();
-    edit.set(result, "supportedVersions", &Json::from_serialize(&[Version::LATEST.as_str()]));
+    edit.set(
+        result,
+        "supportedVersions",
+        &Json::from_serialize(&[Version::LATEST.as_str()]),
+    );
     edit.finish()
 }

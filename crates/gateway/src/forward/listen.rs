@@ -48,12 +48,19 @@ impl Filter {
     fn read(params: Option<Raw<'_>>) -> Option<Self> {
         let wanted = params?.get("notifications")?;
         let flag = |name: &str| wanted.get(name).and_then(Raw::boolean) == Some(true);
-        let uris = wanted.get("resourceSubscriptions").into_iter().flat_map(Raw::items);
+        let uris = wanted
+            .get("resourceSubscriptions")
+            .into_iter()
+            .flat_map(Raw::items);
         Some(Self {
             tools: flag("toolsListChanged"),
             prompts: flag("promptsListChanged"),
             resources: flag("resourcesListChanged"),
-            uris: uris.filter_map(Raw::text).map(std::borrow::Cow::into_owned).take(MAX_URIS).collect(),
+            uris: uris
+                .filter_map(Raw::text)
+                .map(std::borrow::Cow::into_owned)
+                .take(MAX_URIS)
+                .collect(),
         })
     }
 
@@ -77,7 +84,12 @@ impl Filter {
     /// What of it this server can and, by policy, may serve, in the server's own words.
     fn for_link(&self, gateway: &Gateway, client: &Client, link: &Link, renames: bool) -> Self {
         let can = |capability: &str, flag: &str| {
-            link.greeting.capabilities.raw().pointer(&[capability, flag]).and_then(Raw::boolean) == Some(true)
+            link.greeting
+                .capabilities
+                .raw()
+                .pointer(&[capability, flag])
+                .and_then(Raw::boolean)
+                == Some(true)
         };
         let local = |shown: &String| -> Option<String> {
             if renames {
@@ -88,10 +100,22 @@ impl Filter {
             }
         };
         let permitted = |uri: &String| {
-            may(gateway, client, &link.server.name, Action::SubscribeResource, Item::Resource(uri))
+            may(
+                gateway,
+                client,
+                &link.server.name,
+                Action::SubscribeResource,
+                Item::Resource(uri),
+            )
         };
         let watches = can("resources", "subscribe");
-        let uris = self.uris.iter().filter(|_| watches).filter_map(local).filter(permitted).collect();
+        let uris = self
+            .uris
+            .iter()
+            .filter(|_| watches)
+            .filter_map(local)
+            .filter(permitted)
+            .collect();
         Self {
             tools: self.tools && can("tools", "listChanged"),
             prompts: self.prompts && can("prompts", "listChanged"),
@@ -111,7 +135,9 @@ impl Filter {
             "notifications/resources/list_changed" => self.resources,
             // An update may be of a part of what was subscribed to.
             "notifications/resources/updated" => shown.is_some_and(|shown| {
-                self.uris.iter().any(|uri| shown == uri || shown.starts_with(&format!("{}/", uri.trim_end_matches('/'))))
+                self.uris
+                    .iter()
+                    .any(|uri| shown == uri || shown.starts_with(&format!("{}/", uri.trim_end_matches('/'))))
             }),
             _ => false,
         }
@@ -121,7 +147,10 @@ impl Filter {
 /// Serves `subscriptions/listen` until the client leaves. The answer comes only when the subscription ends.
 pub(crate) async fn open(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Message, Refusal> {
     let Some(wanted) = Filter::read(call.message().params()) else {
-        return Err(Refusal::new(Reason::InvalidParams, "`subscriptions/listen` needs the object `notifications`"));
+        return Err(Refusal::new(
+            Reason::InvalidParams,
+            "`subscriptions/listen` needs the object `notifications`",
+        ));
     };
     let client = call.client();
     let links = match call.server() {
@@ -138,7 +167,11 @@ pub(crate) async fn open(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Messa
         .collect();
     let honoured = honoured(call, &parts);
     let id = questions::id_value(exchange::client_id(call)?);
-    let listen = Listen { id: Json::from_value(&id), filter: honoured.clone(), out: call.out().clone() };
+    let listen = Listen {
+        id: Json::from_value(&id),
+        filter: honoured.clone(),
+        out: call.out().clone(),
+    };
     let _registered = register(client, listen)?;
     acknowledge(call, &id, &honoured).await;
     let mut tasks = tokio::task::JoinSet::new();
@@ -162,7 +195,11 @@ fn honoured(call: &Cleared, parts: &[(Arc<Link>, Filter)]) -> Filter {
         all.prompts |= part.prompts;
         all.resources |= part.resources;
         all.uris.extend(part.uris.iter().map(|uri| {
-            if call.renames() { names::exposed_uri(&link.server.name, uri) } else { uri.clone() }
+            if call.renames() {
+                names::exposed_uri(&link.server.name, uri)
+            } else {
+                uri.clone()
+            }
         }));
     }
     all
@@ -198,11 +235,17 @@ impl Drop for Registered {
 fn register(client: &Arc<Client>, listen: Listen) -> Result<Registered, Refusal> {
     let mut listens = lock(&client.listens);
     if listens.len() >= MAX_LISTENS {
-        return Err(Refusal::new(Reason::TooManyInFlight, "this caller holds as many subscriptions as it may"));
+        return Err(Refusal::new(
+            Reason::TooManyInFlight,
+            "this caller holds as many subscriptions as it may",
+        ));
     }
     let id = listen.id.clone();
     listens.push(listen);
-    Ok(Registered { client: Arc::clone(client), id })
+    Ok(Registered {
+        client: Arc::clone(client),
+        id,
+    })
 }
 
 /// Keeps one server's part of a subscription alive.
@@ -229,10 +272,21 @@ async fn follow(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>, 
         "_meta": modern_meta(&client.hello, &offered, None),
         "notifications": part.to_value(),
     });
-    let message = Message::request(&link.next_id(), "subscriptions/listen", Some(Json::from_value(&params)));
+    let message = Message::request(
+        &link.next_id(),
+        "subscriptions/listen",
+        Some(Json::from_value(&params)),
+    );
     let (to_us, mut events) = mpsc::channel::<Event>(64);
     let cx = Context::outside(gateway, client, link);
-    let call = link.call(Outgoing { message, name: None, mirrored: Vec::new() }, &to_us);
+    let call = link.call(
+        Outgoing {
+            message,
+            name: None,
+            mirrored: Vec::new(),
+        },
+        &to_us,
+    );
     tokio::pin!(call);
     loop {
         tokio::select! {
@@ -252,16 +306,30 @@ async fn follow(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>, 
 pub(crate) async fn to_subscribers(cx: &Context, message: &Message) {
     let params = message.params();
     let uri = params.and_then(|params| params.get("uri")).and_then(Raw::text);
-    let shown = uri.map(|uri| if cx.renames { names::exposed_uri(&cx.link.server.name, &uri) } else { uri.into_owned() });
+    let shown = uri.map(|uri| {
+        if cx.renames {
+            names::exposed_uri(&cx.link.server.name, &uri)
+        } else {
+            uri.into_owned()
+        }
+    });
     let listens: Vec<Listen> = lock(&cx.client.listens).clone();
-    for listen in listens.iter().filter(|listen| listen.filter.wants(message, shown.as_deref())) {
-        listen.out.event(subscribed(message, listen, shown.as_deref())).await;
+    for listen in listens
+        .iter()
+        .filter(|listen| listen.filter.wants(message, shown.as_deref()))
+    {
+        listen
+            .out
+            .event(subscribed(message, listen, shown.as_deref()))
+            .await;
     }
 }
 
 /// The notification as the subscription's own: under its id, with the URI that the client knows.
 fn subscribed(message: &Message, listen: &Listen, shown: Option<&str>) -> Message {
-    let mut params = message.params().map_or_else(|| serde_json::json!({}), Raw::to_value);
+    let mut params = message
+        .params()
+        .map_or_else(|| serde_json::json!({}), Raw::to_value);
     if let Some(params) = params.as_object_mut() {
         if let Some(shown) = shown {
             params.insert("uri".to_owned(), shown.into());
@@ -271,13 +339,21 @@ fn subscribed(message: &Message, listen: &Listen, shown: Option<&str>) -> Messag
             meta.insert(key::SUBSCRIPTION_ID.to_owned(), listen.id.raw().to_value());
         }
     }
-    Message::notification(message.method().unwrap_or_default(), Some(Json::from_value(&params)))
+    Message::notification(
+        message.method().unwrap_or_default(),
+        Some(Json::from_value(&params)),
+    )
 }
 
 /// Holds, for a session of the initialize era, the subscription that replaces what its server would say by
 /// itself. Called again when what it watches has changed.
 pub(crate) fn keep(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>) {
-    let wanted = Filter { tools: true, prompts: true, resources: true, uris: client.subscribed() };
+    let wanted = Filter {
+        tools: true,
+        prompts: true,
+        resources: true,
+        uris: client.subscribed(),
+    };
     let (gateway, client, link) = (Arc::downgrade(gateway), Arc::clone(client), Arc::clone(link));
     let name = Arc::clone(&link.server.name);
     let holder = Arc::clone(&client);
@@ -285,7 +361,9 @@ pub(crate) fn keep(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link
     drop(client);
     let task = tokio::spawn(async move {
         while !link.is_dead() {
-            let (Some(gateway), Some(client)) = (gateway.upgrade(), weak.upgrade()) else { return };
+            let (Some(gateway), Some(client)) = (gateway.upgrade(), weak.upgrade()) else {
+                return;
+            };
             let part = wanted.for_link(&gateway, &client, &link, false);
             if part.is_empty() {
                 return;

@@ -37,16 +37,40 @@ struct Kind {
 impl Kind {
     fn of(method: &str) -> Option<Self> {
         let kind = |method, field, name, capability, list, action| {
-            Some(Self { method, field, name, capability, list, action })
+            Some(Self {
+                method,
+                field,
+                name,
+                capability,
+                list,
+                action,
+            })
         };
         match method {
-            "tools/list" => kind("tools/list", "tools", "name", "tools", Action::ListTools, Action::CallTool),
-            "prompts/list" => {
-                kind("prompts/list", "prompts", "name", "prompts", Action::ListPrompts, Action::GetPrompt)
-            }
-            "resources/list" => {
-                kind("resources/list", "resources", "uri", "resources", Action::ListResources, Action::ReadResource)
-            }
+            "tools/list" => kind(
+                "tools/list",
+                "tools",
+                "name",
+                "tools",
+                Action::ListTools,
+                Action::CallTool,
+            ),
+            "prompts/list" => kind(
+                "prompts/list",
+                "prompts",
+                "name",
+                "prompts",
+                Action::ListPrompts,
+                Action::GetPrompt,
+            ),
+            "resources/list" => kind(
+                "resources/list",
+                "resources",
+                "uri",
+                "resources",
+                Action::ListResources,
+                Action::ReadResource,
+            ),
             "resources/templates/list" => kind(
                 "resources/templates/list",
                 "resourceTemplates",
@@ -69,10 +93,17 @@ impl Kind {
 }
 
 /// Answers a list request.
-pub(crate) async fn list(gateway: &Arc<Gateway>, call: &Cleared, trail: &mut Trail) -> Result<Message, Refusal> {
+pub(crate) async fn list(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    trail: &mut Trail,
+) -> Result<Message, Refusal> {
     let method = call.message().method().unwrap_or_default();
     let Some(kind) = Kind::of(method) else {
-        return Err(Refusal::new(Reason::UnknownMethod, "this method is not known here"));
+        return Err(Refusal::new(
+            Reason::UnknownMethod,
+            "this method is not known here",
+        ));
     };
     match call.server() {
         Some(server) => {
@@ -94,7 +125,9 @@ fn filtered(
     answer: &Message,
     trail: &mut Trail,
 ) -> Message {
-    let Some(items) = answer.result().and_then(|result| result.get(kind.field)) else { return answer.clone() };
+    let Some(items) = answer.result().and_then(|result| result.get(kind.field)) else {
+        return answer.clone();
+    };
     let mut edit = answer.edit();
     let mut seen = HashSet::new();
     for (index, item) in items.items().enumerate() {
@@ -123,13 +156,24 @@ fn shown(
     seen: &mut HashSet<String>,
     trail: &mut Trail,
 ) -> bool {
-    let Some(name) = item.get(kind.name).and_then(Raw::text) else { return false };
-    if !may(gateway, call.client(), &link.server.name, kind.action, kind.item(&name)) {
+    let Some(name) = item.get(kind.name).and_then(Raw::text) else {
+        return false;
+    };
+    if !may(
+        gateway,
+        call.client(),
+        &link.server.name,
+        kind.action,
+        kind.item(&name),
+    ) {
         return false;
     }
     let cut: String = name.chars().take(128).collect();
     if !seen.insert(name.into_owned()) {
-        trail.reason(format!("finding: `{}` lists `{cut}` twice; the second was left out", link.server.name));
+        trail.reason(format!(
+            "finding: `{}` lists `{cut}` twice; the second was left out",
+            link.server.name
+        ));
         return false;
     }
     // MCP 2026-07-28 streamable-http §Custom Headers: a client drops a tool whose annotations are invalid.
@@ -138,19 +182,33 @@ fn shown(
         .flatten()
         .and_then(|facts| facts.mirrors.as_ref().err().cloned());
     if let Some(why) = invalid {
-        trail.reason(format!("finding: the tool `{cut}` of `{}` was left out: {why}", link.server.name));
+        trail.reason(format!(
+            "finding: the tool `{cut}` of `{}` was left out: {why}",
+            link.server.name
+        ));
         return false;
     }
     true
 }
 
 /// The lists of all servers as one.
-async fn merged(gateway: &Arc<Gateway>, call: &Cleared, kind: Kind, trail: &mut Trail) -> Result<Message, Refusal> {
+async fn merged(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    kind: Kind,
+    trail: &mut Trail,
+) -> Result<Message, Refusal> {
     let links = greet::open_all(gateway, call).await;
     let able = links.iter().filter(|link| {
-        link.greeting.has(kind.capability) && may(gateway, call.client(), &link.server.name, kind.list, Item::Server)
+        link.greeting.has(kind.capability)
+            && may(gateway, call.client(), &link.server.name, kind.list, Item::Server)
     });
-    let reading = able.map(|link| async move { (link, links::list(gateway, call.client(), link, kind.method, kind.field).await) });
+    let reading = able.map(|link| async move {
+        (
+            link,
+            links::list(gateway, call.client(), link, kind.method, kind.field).await,
+        )
+    });
     let mut items: Vec<Json> = Vec::new();
     let mut names_seen = HashSet::new();
     for (link, read) in futures_util::future::join_all(reading).await {
@@ -165,12 +223,18 @@ async fn merged(gateway: &Arc<Gateway>, call: &Cleared, kind: Kind, trail: &mut 
                     }
                 }
             }
-            Err(error) => trail.reason(format!("`{}` of server `{}` failed: {error}", kind.method, link.server.name)),
+            Err(error) => trail.reason(format!(
+                "`{}` of server `{}` failed: {error}",
+                kind.method, link.server.name
+            )),
         }
     }
     let unreachable = call.scope().len().saturating_sub(links.len());
     if unreachable > 0 {
-        trail.reason(format!("{unreachable} of {} servers could not be used", call.scope().len()));
+        trail.reason(format!(
+            "{unreachable} of {} servers could not be used",
+            call.scope().len()
+        ));
     }
     page(call, kind, &items)
 }
@@ -181,12 +245,17 @@ fn note_twins(link: &Link, kind: Kind, item: Raw<'_>, seen: &mut HashSet<String>
         && !seen.insert(name.to_string())
     {
         let cut: String = name.chars().take(128).collect();
-        trail.reason(format!("finding: `{cut}` is offered by `{}` and by another server", link.server.name));
+        trail.reason(format!(
+            "finding: `{cut}` is offered by `{}` and by another server",
+            link.server.name
+        ));
     }
 }
 
 fn under_own_roof(server: &str, kind: Kind, item: &Json) -> Json {
-    let Some(at) = item.raw().get(kind.name) else { return item.clone() };
+    let Some(at) = item.raw().get(kind.name) else {
+        return item.clone();
+    };
     let local = at.text().unwrap_or_default();
     let shown = match kind.name {
         "name" => names::exposed(server, &local),
@@ -202,29 +271,52 @@ fn under_own_roof(server: &str, kind: Kind, item: &Json) -> Json {
 fn page(call: &Cleared, kind: Kind, items: &[Json]) -> Result<Message, Refusal> {
     let mut hasher = Sha256::new();
     for item in items {
-        hasher.update(item.raw().get(kind.name).map(Raw::as_str).unwrap_or_default().as_bytes());
+        hasher.update(
+            item.raw()
+                .get(kind.name)
+                .map(Raw::as_str)
+                .unwrap_or_default()
+                .as_bytes(),
+        );
         hasher.update([0]);
     }
-    let digest: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let digest: String = hasher
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let start = match super::param(call, "cursor") {
         None => 0,
         Some(cursor) => place(&cursor, &digest).ok_or_else(|| {
-            Refusal::new(Reason::InvalidCursor, "the cursor is not one of this list (any more): list again from the start")
+            Refusal::new(
+                Reason::InvalidCursor,
+                "the cursor is not one of this list (any more): list again from the start",
+            )
         })?,
     };
     let end = start.saturating_add(PAGE).min(items.len());
     let shown = items.get(start..end).unwrap_or_default();
     let mut result = serde_json::Map::new();
-    result.insert(kind.field.to_owned(), shown.iter().map(|item| item.raw().to_value()).collect());
+    result.insert(
+        kind.field.to_owned(),
+        shown.iter().map(|item| item.raw().to_value()).collect(),
+    );
     if end < items.len() {
-        result.insert("nextCursor".to_owned(), URL_SAFE_NO_PAD.encode(format!("{end}:{digest}")).into());
+        result.insert(
+            "nextCursor".to_owned(),
+            URL_SAFE_NO_PAD.encode(format!("{end}:{digest}")).into(),
+        );
     }
     if call.client().era == Era::Modern {
         result.insert("resultType".to_owned(), "complete".into());
         result.insert("ttlMs".to_owned(), 0.into());
         result.insert("cacheScope".to_owned(), "private".into());
     }
-    Ok(respond(call, Json::from_value(&serde_json::Value::Object(result))))
+    Ok(respond(
+        call,
+        Json::from_value(&serde_json::Value::Object(result)),
+    ))
 }
 
 fn place(cursor: &str, digest: &str) -> Option<usize> {

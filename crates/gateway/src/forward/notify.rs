@@ -7,8 +7,8 @@ use mantlet_wire::{Era, Raw};
 
 use super::listen;
 use crate::client::lock;
-use crate::path::inspect::Cleared;
 use crate::path::Via;
+use crate::path::inspect::Cleared;
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::Link;
 use crate::{Gateway, links};
@@ -57,7 +57,11 @@ async fn open_links(call: &Cleared) -> Vec<Arc<Link>> {
 /// Only requests of this very client can be meant: ids are looked up among its own. An unknown id is ignored
 /// (MCP basic/patterns/cancellation §Behavior).
 fn cancelled(call: &Cleared) {
-    let id = call.message().params().and_then(|params| params.get("requestId")).and_then(Raw::id);
+    let id = call
+        .message()
+        .params()
+        .and_then(|params| params.get("requestId"))
+        .and_then(Raw::id);
     let Some(id) = id else { return };
     match call.via() {
         Via::Http { .. } => {
@@ -68,7 +72,13 @@ fn cancelled(call: &Cleared) {
 }
 
 async fn progress(call: &Cleared) {
-    let Some(token) = call.message().params().and_then(|params| params.get("progressToken")) else { return };
+    let Some(token) = call
+        .message()
+        .params()
+        .and_then(|params| params.get("progressToken"))
+    else {
+        return;
+    };
     let found = token.id().and_then(|id| call.client().ask_progress(&id));
     if let Some((link, theirs)) = found {
         let mut edit = call.message().edit();
@@ -80,7 +90,10 @@ async fn progress(call: &Cleared) {
 /// Everything else goes to the server, or to all that are open where it concerns all.
 async fn to_servers(gateway: &Arc<Gateway>, call: &Cleared) -> Result<(), Refusal> {
     if call.client().era == Era::Modern {
-        return Err(Refusal::new(Reason::UnknownMethod, "this notification does not exist in this protocol version"));
+        return Err(Refusal::new(
+            Reason::UnknownMethod,
+            "this notification does not exist in this protocol version",
+        ));
     }
     let targets = match call.server() {
         Some(server) => vec![links::to(gateway, call.client(), server).await?],

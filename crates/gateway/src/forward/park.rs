@@ -60,11 +60,18 @@ struct Visit {
 #[derive(Debug)]
 enum Outcome {
     Done(Result<Message, Refusal>),
-    InputRequired { requests: serde_json::Map<String, serde_json::Value>, state: String },
+    InputRequired {
+        requests: serde_json::Map<String, serde_json::Value>,
+        state: String,
+    },
 }
 
 /// Runs the request, or goes on with it.
-pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Result<Message, Refusal> {
+pub(crate) async fn run(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    link: &Arc<Link>,
+) -> Result<Message, Refusal> {
     let method = call.message().method().unwrap_or_default();
     if method.starts_with("tasks/") {
         return Err(Refusal::new(
@@ -75,7 +82,11 @@ pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>
     let cx = context(gateway, call, link);
     let (reply, outcome) = oneshot::channel();
     let state = super::param(call, "requestState");
-    let visit = Visit { cx: cx.clone(), responses: responses(call), reply };
+    let visit = Visit {
+        cx: cx.clone(),
+        responses: responses(call),
+        reply,
+    };
     match state {
         None => start(gateway, call, link, visit).await?,
         Some(state) => resume(call, link, &state, visit)?,
@@ -89,8 +100,15 @@ pub(crate) async fn run(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>
 }
 
 fn responses(call: &Cleared) -> HashMap<String, Json> {
-    let given = call.message().params().and_then(|params| params.get("inputResponses"));
-    given.into_iter().flat_map(Raw::members).map(|(name, value)| (name.into_owned(), value.to_json())).collect()
+    let given = call
+        .message()
+        .params()
+        .and_then(|params| params.get("inputResponses"));
+    given
+        .into_iter()
+        .flat_map(Raw::members)
+        .map(|(name, value)| (name.into_owned(), value.to_json()))
+        .collect()
 }
 
 /// What binds a parked call to its request: everything but the bookkeeping members.
@@ -116,12 +134,19 @@ fn resume(call: &Cleared, link: &Link, state: &str, visit: Visit) -> Result<(), 
         )
     };
     let calls = lock(&call.client().parked.calls);
-    let entry = calls.get(state).filter(|entry| entry.request == digest(call) && entry.server == link.server.name);
+    let entry = calls
+        .get(state)
+        .filter(|entry| entry.request == digest(call) && entry.server == link.server.name);
     let entry = entry.ok_or_else(unknown)?;
     entry.resume.try_send(visit).map_err(|_| unknown())
 }
 
-async fn start(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>, visit: Visit) -> Result<(), Refusal> {
+async fn start(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    link: &Arc<Link>,
+    visit: Visit,
+) -> Result<(), Refusal> {
     let state = random::handle();
     let (resume, visits) = mpsc::channel(1);
     {
@@ -132,7 +157,11 @@ async fn start(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>, visit: 
                 "too many calls of this client wait for input: answer or let them lapse",
             ));
         }
-        let entry = Entry { request: digest(call), server: Arc::clone(&link.server.name), resume };
+        let entry = Entry {
+            request: digest(call),
+            server: Arc::clone(&link.server.name),
+            resume,
+        };
         calls.insert(state.clone(), entry);
     }
     follow_log_level(&visit.cx).await;
@@ -143,18 +172,28 @@ async fn start(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>, visit: 
 
 /// The initialize era has one log level per session; a stateless request has its own.
 async fn follow_log_level(cx: &Context) {
-    let Some(level) = cx.log_level.clone().filter(|_| cx.link.greeting.has("logging")) else { return };
+    let Some(level) = cx.log_level.clone().filter(|_| cx.link.greeting.has("logging")) else {
+        return;
+    };
     if cx.client.log_level().as_ref() == Some(&level) {
         return;
     }
     let params = Json::from_value(&serde_json::json!({ "level": level }));
-    if links::plain(&cx.link, "logging/setLevel", Some(params)).await.is_ok() {
+    if links::plain(&cx.link, "logging/setLevel", Some(params))
+        .await
+        .is_ok()
+    {
         cx.client.set_log_level(level);
     }
 }
 
 /// Members of a stateless request that a server of the initialize era must not see.
-const NEW_META: &[&str] = &[key::PROTOCOL_VERSION, key::CLIENT_INFO, key::CLIENT_CAPABILITIES, key::LOG_LEVEL];
+const NEW_META: &[&str] = &[
+    key::PROTOCOL_VERSION,
+    key::CLIENT_INFO,
+    key::CLIENT_CAPABILITIES,
+    key::LOG_LEVEL,
+];
 
 fn old_request(_gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Outgoing {
     let id = link.next_id();
@@ -171,7 +210,10 @@ fn old_request(_gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Out
             }
         }
         if let Some(meta) = params.get("_meta") {
-            let kept = meta.members().filter(|(name, _)| !NEW_META.contains(&name.as_ref())).count();
+            let kept = meta
+                .members()
+                .filter(|(name, _)| !NEW_META.contains(&name.as_ref()))
+                .count();
             if kept == 0 {
                 edit.remove(params, "_meta");
             } else {
@@ -184,7 +226,11 @@ fn old_request(_gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Out
             }
         }
     }
-    Outgoing { message: edit.finish(), name: None, mirrored: Vec::new() }
+    Outgoing {
+        message: edit.finish(),
+        name: None,
+        mirrored: Vec::new(),
+    }
 }
 
 /// Keeps one call going while its client comes and goes.
@@ -246,7 +292,11 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
     if let Some(visit) = here {
         let late = Refusal::new(
             Reason::UpstreamTimeout,
-            format!("server `{}` did not answer in {} s", link.server.name, patience.as_secs()),
+            format!(
+                "server `{}` did not answer in {} s",
+                link.server.name,
+                patience.as_secs()
+            ),
         );
         drop(visit.reply.send(Outcome::Done(Err(late))));
     }
@@ -281,7 +331,10 @@ async fn meant_for_client(
     let id = question.id()?.clone();
     let refused = match cx {
         Some(cx) => from_server::decide(cx, &question).await.err(),
-        None => Some(Refusal::new(Reason::ClientCannot, "the client is not there to be asked")),
+        None => Some(Refusal::new(
+            Reason::ClientCannot,
+            "the client is not there to be asked",
+        )),
     };
     if let Some(refusal) = refused {
         let no = Message::error_response(Some(&id), -32601, &refusal.public, None);
@@ -304,8 +357,14 @@ async fn meant_for_client(
 /// Tells the waiting client what is asked; it leaves with that and comes back with the answers.
 fn hand_over(here: &mut Option<Visit>, open: &HashMap<String, (Id, serde_json::Value)>, state: &str) {
     if let Some(visit) = here.take() {
-        let requests = open.iter().map(|(name, (_, request))| (name.clone(), request.clone())).collect();
-        drop(visit.reply.send(Outcome::InputRequired { requests, state: state.to_owned() }));
+        let requests = open
+            .iter()
+            .map(|(name, (_, request))| (name.clone(), request.clone()))
+            .collect();
+        drop(visit.reply.send(Outcome::InputRequired {
+            requests,
+            state: state.to_owned(),
+        }));
     }
 }
 
@@ -318,7 +377,11 @@ async fn take_answers(link: &Arc<Link>, visit: &Visit, open: &mut HashMap<String
     }
 }
 
-fn input_required(call: &Cleared, requests: serde_json::Map<String, serde_json::Value>, state: &str) -> Message {
+fn input_required(
+    call: &Cleared,
+    requests: serde_json::Map<String, serde_json::Value>,
+    state: &str,
+) -> Message {
     let result = serde_json::json!({
         "resultType": "input_required",
         "inputRequests": requests,
@@ -328,15 +391,22 @@ fn input_required(call: &Cleared, requests: serde_json::Map<String, serde_json::
 }
 
 /// Results that a stateless client may keep for a while, and so must say how long.
-const CACHEABLE: &[&str] =
-    &["tools/list", "prompts/list", "resources/list", "resources/templates/list", "resources/read"];
+const CACHEABLE: &[&str] = &[
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "resources/read",
+];
 
 /// The answer with what the stateless era adds: that it is complete, and that it is nobody else's.
 fn in_new_words(call: &Cleared, answer: &Message) -> Result<Message, Refusal> {
     if answer.kind() == Kind::Error {
         return Ok(new_error(call, answer));
     }
-    let Some(result) = answer.result() else { return Ok(answer.clone()) };
+    let Some(result) = answer.result() else {
+        return Ok(answer.clone());
+    };
     let mut edit = answer.edit();
     edit.set(result, "resultType", &Json::text("complete"));
     if CACHEABLE.contains(&call.message().method().unwrap_or_default()) {
@@ -349,8 +419,12 @@ fn in_new_words(call: &Cleared, answer: &Message) -> Result<Message, Refusal> {
 /// -32002 became -32602 (MCP 2026-07-28 server/resources §Error Handling); -32042, a page that the person must
 /// visit first, became an elicitation (basic/index §Error Codes).
 fn new_error(call: &Cleared, answer: &Message) -> Message {
-    let Some(error) = answer.error() else { return answer.clone() };
-    let Some(at) = error.get("code") else { return answer.clone() };
+    let Some(error) = answer.error() else {
+        return answer.clone();
+    };
+    let Some(at) = error.get("code") else {
+        return answer.clone();
+    };
     match at.int() {
         Some(-32002) => {
             let mut edit = answer.edit();
@@ -359,7 +433,10 @@ fn new_error(call: &Cleared, answer: &Message) -> Message {
         }
         Some(-32042) => {
             let mut requests = serde_json::Map::new();
-            let pages = error.pointer(&["data", "elicitations"]).into_iter().flat_map(Raw::items);
+            let pages = error
+                .pointer(&["data", "elicitations"])
+                .into_iter()
+                .flat_map(Raw::items);
             for (index, page) in pages.enumerate() {
                 let mut params = page.to_value();
                 if let Some(params) = params.as_object_mut() {

@@ -31,9 +31,14 @@ pub(crate) async fn put(cx: &Context, question: &Message) -> Message {
 
 async fn try_put(cx: &Context, question: &Message) -> Result<Message, Refusal> {
     let stream = cx.out.clone().filter(|out| !out.is_gone());
-    let stream = stream.or_else(|| cx.client.newest_stream()).or_else(|| cx.client.push.stream());
+    let stream = stream
+        .or_else(|| cx.client.newest_stream())
+        .or_else(|| cx.client.push.stream());
     let Some(stream) = stream else {
-        return Err(Refusal::new(Reason::ClientCannot, "the client has no open stream on which it could be asked"));
+        return Err(Refusal::new(
+            Reason::ClientCannot,
+            "the client has no open stream on which it could be asked",
+        ));
     };
     let (answer, answered) = oneshot::channel();
     let theirs = question.meta().and_then(|meta| meta.get("progressToken"));
@@ -44,7 +49,10 @@ async fn try_put(cx: &Context, question: &Message) -> Result<Message, Refusal> {
         link: Arc::clone(&cx.link),
     };
     let id = cx.client.open_ask(ask)?;
-    let _closed = CloseAsk { client: Arc::clone(&cx.client), id: id.clone() };
+    let _closed = CloseAsk {
+        client: Arc::clone(&cx.client),
+        id: id.clone(),
+    };
     let mut edit = question.edit();
     edit.set_id(&id);
     if let Some(token) = theirs {
@@ -57,9 +65,16 @@ async fn try_put(cx: &Context, question: &Message) -> Result<Message, Refusal> {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(Refusal::new(Reason::Cancelled, "the question was withdrawn")),
         Err(_) => {
-            let params = Json::from_value(&serde_json::json!({ "requestId": id_value(&id), "reason": "no answer in time" }));
-            stream.event(Message::notification("notifications/cancelled", Some(params))).await;
-            Err(Refusal::new(Reason::ClientCannot, "the client did not answer in time"))
+            let params = Json::from_value(
+                &serde_json::json!({ "requestId": id_value(&id), "reason": "no answer in time" }),
+            );
+            stream
+                .event(Message::notification("notifications/cancelled", Some(params)))
+                .await;
+            Err(Refusal::new(
+                Reason::ClientCannot,
+                "the client did not answer in time",
+            ))
         }
     }
 }
@@ -81,20 +96,31 @@ impl Drop for CloseAsk {
 /// # Errors
 /// Nobody asked for it.
 pub(crate) fn answered(call: &Cleared) -> Result<(), Refusal> {
-    debug_assert!(matches!(call.message().kind(), Kind::Response | Kind::Error), "an answer");
+    debug_assert!(
+        matches!(call.message().kind(), Kind::Response | Kind::Error),
+        "an answer"
+    );
     let ask = call.message().id().and_then(|id| call.client().close_ask(id));
     let delivered = ask.is_some_and(|ask| ask.answer.send(call.message().clone()).is_ok());
     if delivered {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::UnexpectedResponse, "nobody has asked for this answer (any more)"))
+        Err(Refusal::new(
+            Reason::UnexpectedResponse,
+            "nobody has asked for this answer (any more)",
+        ))
     }
 }
 
 /// A server takes a question back: so does the gateway towards the client.
 pub(crate) async fn withdrawn(cx: &Context, message: &Message) {
-    let theirs = message.params().and_then(|params| params.get("requestId")).and_then(Raw::id);
-    let Some(id) = theirs.and_then(|theirs| cx.client.ask_of(&cx.link, &theirs)) else { return };
+    let theirs = message
+        .params()
+        .and_then(|params| params.get("requestId"))
+        .and_then(Raw::id);
+    let Some(id) = theirs.and_then(|theirs| cx.client.ask_of(&cx.link, &theirs)) else {
+        return;
+    };
     drop(cx.client.close_ask(&id));
     let params = Json::from_value(&serde_json::json!({ "requestId": id_value(&id) }));
     let note = Message::notification("notifications/cancelled", Some(params));

@@ -45,12 +45,20 @@ pub(crate) fn finish(call: &Cleared, link: &Link, answer: Message) -> Result<Mes
 }
 
 /// MCP 2026-07-28 basic/index §ResultType: an unknown type is invalid; an absent one means complete.
-fn result_type<'r>(call: &Cleared, link: &Link, result: Raw<'r>) -> Result<std::borrow::Cow<'r, str>, Refusal> {
-    let Some(kind) = result.get("resultType") else { return Ok(COMPLETE.into()) };
+fn result_type<'r>(
+    call: &Cleared,
+    link: &Link,
+    result: Raw<'r>,
+) -> Result<std::borrow::Cow<'r, str>, Refusal> {
+    let Some(kind) = result.get("resultType") else {
+        return Ok(COMPLETE.into());
+    };
     if call.client().era == Era::Legacy {
         return Ok(COMPLETE.into());
     }
-    let kind = kind.text().ok_or_else(|| withheld(link, "`resultType` is no text"))?;
+    let kind = kind
+        .text()
+        .ok_or_else(|| withheld(link, "`resultType` is no text"))?;
     let method = call.message().method().unwrap_or_default();
     let known = match kind.as_ref() {
         COMPLETE => true,
@@ -58,10 +66,23 @@ fn result_type<'r>(call: &Cleared, link: &Link, result: Raw<'r>) -> Result<std::
             input_required(call, link, result)?;
             MAY_ASK.contains(&method)
         }
-        TASK => call.client().hello.capabilities.raw().pointer(&["extensions", TASKS]).is_some(),
+        TASK => call
+            .client()
+            .hello
+            .capabilities
+            .raw()
+            .pointer(&["extensions", TASKS])
+            .is_some(),
         _ => false,
     };
-    if known { Ok(kind) } else { Err(withheld(link, "its `resultType` is not one that this request can have")) }
+    if known {
+        Ok(kind)
+    } else {
+        Err(withheld(
+            link,
+            "its `resultType` is not one that this request can have",
+        ))
+    }
 }
 
 /// A server may only ask for what the client can answer and policy permits (MRTR §Server Requirements).
@@ -79,7 +100,10 @@ fn input_required(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Re
             _ => return Err(withheld(link, "it asks for input of an unknown kind")),
         };
         if !call.client().hello.declares(capability) {
-            return Err(withheld(link, "it asks for input that the client did not declare"));
+            return Err(withheld(
+                link,
+                "it asks for input that the client did not declare",
+            ));
         }
     }
     Ok(())
@@ -87,7 +111,9 @@ fn input_required(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Re
 
 /// MCP server/tools §Output Schema: results conform, or they are not passed on.
 fn tool_output(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Refusal> {
-    let Some(output) = call.tool().and_then(|tool| tool.output.as_ref()) else { return Ok(()) };
+    let Some(output) = call.tool().and_then(|tool| tool.output.as_ref()) else {
+        return Ok(());
+    };
     if result.get("isError").and_then(Raw::boolean) == Some(true) {
         return Ok(());
     }
@@ -95,19 +121,27 @@ fn tool_output(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Refus
         // 2025-11-25 tasks: the result comes later, by `tasks/result`.
         return Ok(());
     }
-    let schema = output.as_ref().map_err(|why| {
-        withheld(link, "the tool's output schema cannot be used").because(why.clone())
+    let schema = output
+        .as_ref()
+        .map_err(|why| withheld(link, "the tool's output schema cannot be used").because(why.clone()))?;
+    let structured = result.get("structuredContent").ok_or_else(|| {
+        withheld(
+            link,
+            "the tool has an output schema and the result no `structuredContent`",
+        )
     })?;
-    let structured = result
-        .get("structuredContent")
-        .ok_or_else(|| withheld(link, "the tool has an output schema and the result no `structuredContent`"))?;
-    schema.check(structured).map_err(|violations| withheld(link, &violations.to_string()))
+    schema
+        .check(structured)
+        .map_err(|violations| withheld(link, &violations.to_string()))
 }
 
 fn withheld(link: &Link, why: &str) -> Refusal {
     Refusal::new(
         Reason::InvalidResult,
-        format!("the answer of server `{}` is not what it should be and was withheld", link.server.name),
+        format!(
+            "the answer of server `{}` is not what it should be and was withheld",
+            link.server.name
+        ),
     )
     .because(why.to_owned())
 }

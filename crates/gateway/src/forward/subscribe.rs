@@ -13,7 +13,16 @@ use crate::trail::Trail;
 use crate::{Gateway, links};
 
 /// RFC 5424 §6.2.1, as MCP writes them.
-const LEVELS: &[&str] = &["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+const LEVELS: &[&str] = &[
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+];
 
 /// `logging/setLevel`.
 pub(crate) async fn log_level(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Message, Refusal> {
@@ -30,7 +39,10 @@ pub(crate) async fn log_level(gateway: &Arc<Gateway>, call: &Cleared) -> Result<
     };
     call.client().set_log_level(level);
     let one = call.server().is_some();
-    for link in open.iter().filter(|link| link.era() == Era::Legacy && (one || link.greeting.has("logging"))) {
+    for link in open
+        .iter()
+        .filter(|link| link.era() == Era::Legacy && (one || link.greeting.has("logging")))
+    {
         let answer = exchange::run(gateway, call, link).await?;
         if one {
             return Ok(answer);
@@ -40,15 +52,25 @@ pub(crate) async fn log_level(gateway: &Arc<Gateway>, call: &Cleared) -> Result<
 }
 
 /// `resources/subscribe` and `resources/unsubscribe`.
-pub(crate) async fn resource(gateway: &Arc<Gateway>, call: &Cleared, trail: &mut Trail) -> Result<Message, Refusal> {
+pub(crate) async fn resource(
+    gateway: &Arc<Gateway>,
+    call: &Cleared,
+    trail: &mut Trail,
+) -> Result<Message, Refusal> {
     let (Some(server), Target::Resource(uri)) = (call.server(), call.target()) else {
-        return Err(Refusal::new(Reason::InvalidParams, "the request names no resource"));
+        return Err(Refusal::new(
+            Reason::InvalidParams,
+            "the request names no resource",
+        ));
     };
     let link = links::to(gateway, call.client(), server).await?;
     trail.link(&link);
     let subscribes = call.message().method() == Some("resources/subscribe");
     if subscribes && !call.client().subscribe(uri.clone()) {
-        return Err(Refusal::new(Reason::TooManyInFlight, "this client watches as many resources as it may"));
+        return Err(Refusal::new(
+            Reason::TooManyInFlight,
+            "this client watches as many resources as it may",
+        ));
     }
     if !subscribes {
         call.client().unsubscribe(uri);

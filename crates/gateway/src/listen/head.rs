@@ -8,8 +8,18 @@ use crate::client::Endpoint;
 use crate::refusal::{Reason, Refusal};
 
 /// Headers of MCP that must be there once or not at all: of two, one could be read here and the other elsewhere.
-const SINGLE: &[&str] =
-    &["host", "origin", "authorization", "content-type", "content-length", "mcp-session-id", "mcp-protocol-version", "mcp-method", "mcp-name", "last-event-id"];
+const SINGLE: &[&str] = &[
+    "host",
+    "origin",
+    "authorization",
+    "content-type",
+    "content-length",
+    "mcp-session-id",
+    "mcp-protocol-version",
+    "mcp-method",
+    "mcp-name",
+    "last-event-id",
+];
 const PARAMETER: &str = "mcp-param-";
 
 /// The headers that the path needs.
@@ -36,11 +46,15 @@ impl Head {
         }
         let mut parameters: Vec<(String, String)> = Vec::new();
         for (name, value) in headers {
-            let Some(suffix) = name.as_str().strip_prefix(PARAMETER) else { continue };
+            let Some(suffix) = name.as_str().strip_prefix(PARAMETER) else {
+                continue;
+            };
             if parameters.iter().any(|(known, _)| known == suffix) {
                 return Err(wrong(name.as_str(), "is there more than once"));
             }
-            let value = value.to_str().map_err(|_| wrong(name.as_str(), "is not visible ASCII"))?;
+            let value = value
+                .to_str()
+                .map_err(|_| wrong(name.as_str(), "is not visible ASCII"))?;
             parameters.push((suffix.to_owned(), value.to_owned()));
         }
         Ok(Self {
@@ -57,9 +71,10 @@ fn text(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Refus
     match headers.get(HeaderName::from_static(name)) {
         None => Ok(None),
         // RFC 9110 §5.5: whitespace around a value is no part of it.
-        Some(value) => {
-            value.to_str().map(|value| Some(value.trim().to_owned())).map_err(|_| wrong(name, "is not visible ASCII"))
-        }
+        Some(value) => value
+            .to_str()
+            .map(|value| Some(value.trim().to_owned()))
+            .map_err(|_| wrong(name, "is not visible ASCII")),
     }
 }
 
@@ -74,7 +89,10 @@ pub(crate) fn endpoint(uri: &Uri) -> Option<Endpoint> {
         return Some(Endpoint::All);
     }
     let name = path.strip_prefix("/servers/")?.strip_suffix("/mcp")?;
-    let good = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    let good = !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     good.then(|| Endpoint::One(name.into()))
 }
 
@@ -89,7 +107,10 @@ impl Allowed {
     /// On loopback: the loopback names with the listener's port, besides what the configuration adds.
     pub(crate) fn new(address: std::net::SocketAddr, hosts: &[String], origins: &[String]) -> Self {
         let port = address.port();
-        let own: Vec<String> = ["127.0.0.1", "localhost", "[::1]"].iter().map(|name| format!("{name}:{port}")).collect();
+        let own: Vec<String> = ["127.0.0.1", "localhost", "[::1]"]
+            .iter()
+            .map(|name| format!("{name}:{port}"))
+            .collect();
         let mut all_origins: Vec<String> = own.iter().map(|host| format!("http://{host}")).collect();
         all_origins.extend(origins.iter().map(|origin| origin.to_ascii_lowercase()));
         let mut all_hosts = own;
@@ -97,7 +118,10 @@ impl Allowed {
             all_hosts.extend(["127.0.0.1", "localhost", "[::1]"].map(str::to_owned));
         }
         all_hosts.extend(hosts.iter().map(|host| host.to_ascii_lowercase()));
-        Self { hosts: all_hosts, origins: all_origins }
+        Self {
+            hosts: all_hosts,
+            origins: all_origins,
+        }
     }
 
     /// DNS rebinding: a page whose name resolves to this machine sends its own `Host` and `Origin` (MCP
@@ -106,7 +130,10 @@ impl Allowed {
     /// # Errors
     /// Either is not one of ours.
     pub(crate) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let host = headers
+            .get(HOST)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let known = |host: &str| self.hosts.contains(&host.to_ascii_lowercase());
         // RFC 9112 §3.2.2: an absolute request target names a host as well; both must be ours.
         let target = uri.authority().map(http::uri::Authority::as_str);
@@ -116,7 +143,9 @@ impl Allowed {
                 "the `Host` is not one that this gateway answers to: add it to `listen.allowed_hosts` if it is yours",
             ));
         }
-        let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
+        let Some(origin) = headers.get(ORIGIN) else {
+            return Ok(());
+        };
         let origin = origin.to_str().unwrap_or_default().to_ascii_lowercase();
         if self.origins.contains(&origin) {
             Ok(())
@@ -134,10 +163,16 @@ impl Allowed {
 /// # Errors
 /// `Accept` lacks one of the two, or the body is not said to be JSON.
 pub(crate) fn media(headers: &HeaderMap) -> Result<(), Refusal> {
-    let content = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let content = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = content.split(';').next().unwrap_or_default().trim();
     if !essence.eq_ignore_ascii_case("application/json") {
-        return Err(Refusal::new(Reason::UnsupportedMediaType, "the body must be sent as `Content-Type: application/json`"));
+        return Err(Refusal::new(
+            Reason::UnsupportedMediaType,
+            "the body must be sent as `Content-Type: application/json`",
+        ));
     }
     if !accepts(headers, "application", "json") || !accepts(headers, "text", "event-stream") {
         return Err(Refusal::new(
@@ -150,14 +185,22 @@ pub(crate) fn media(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether `Accept` lets this media type through (RFC 9110 §12.5.1; a type with `q=0` is refused).
 pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
-    headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|range| {
-        let mut parts = range.split(';');
-        let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-        let refused = parts.any(|part| {
-            part.trim().strip_prefix("q=").is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
-        });
-        !refused && (media == format!("{kind}/{subtype}") || media == format!("{kind}/*") || media == "*/*")
-    })
+    headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .any(|range| {
+            let mut parts = range.split(';');
+            let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+            let refused = parts.any(|part| {
+                part.trim()
+                    .strip_prefix("q=")
+                    .is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
+            });
+            !refused
+                && (media == format!("{kind}/{subtype}") || media == format!("{kind}/*") || media == "*/*")
+        })
 }
 
 #[cfg(test)]
@@ -167,7 +210,10 @@ mod tests {
     fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
         for (name, value) in pairs {
-            map.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+            map.append(
+                HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value.parse().unwrap(),
+            );
         }
         map
     }
@@ -175,41 +221,110 @@ mod tests {
     #[test]
     fn only_two_shapes_of_path_are_endpoints() {
         assert_eq!(endpoint(&"/mcp".parse().unwrap()), Some(Endpoint::All));
-        assert_eq!(endpoint(&"/servers/a-b/mcp".parse().unwrap()), Some(Endpoint::One("a-b".into())));
-        for path in ["/", "/mcp/", "/MCP", "/servers//mcp", "/servers/a/b/mcp", "/servers/%61/mcp", "//mcp", "/servers/../mcp"] {
+        assert_eq!(
+            endpoint(&"/servers/a-b/mcp".parse().unwrap()),
+            Some(Endpoint::One("a-b".into()))
+        );
+        for path in [
+            "/",
+            "/mcp/",
+            "/MCP",
+            "/servers//mcp",
+            "/servers/a/b/mcp",
+            "/servers/%61/mcp",
+            "//mcp",
+            "/servers/../mcp",
+        ] {
             assert_eq!(endpoint(&path.parse().unwrap()), None, "{path}");
         }
     }
 
     #[test]
     fn a_rebound_page_is_seen_by_host_or_origin() {
-        let allowed = Allowed::new("127.0.0.1:8300".parse().unwrap(), &[], &["https://app.example".to_owned()]);
-        let check = |pairs: &[(&str, &str)]| allowed.check(&"/mcp".parse().unwrap(), &headers(pairs)).map_err(|no| no.reason);
+        let allowed = Allowed::new(
+            "127.0.0.1:8300".parse().unwrap(),
+            &[],
+            &["https://app.example".to_owned()],
+        );
+        let check = |pairs: &[(&str, &str)]| {
+            allowed
+                .check(&"/mcp".parse().unwrap(), &headers(pairs))
+                .map_err(|no| no.reason)
+        };
         assert_eq!(check(&[("host", "127.0.0.1:8300")]), Ok(()));
-        assert_eq!(check(&[("host", "LOCALHOST:8300"), ("origin", "https://app.example")]), Ok(()));
+        assert_eq!(
+            check(&[("host", "LOCALHOST:8300"), ("origin", "https://app.example")]),
+            Ok(())
+        );
         assert_eq!(check(&[]), Err(Reason::WrongHost));
-        for host in ["evil.example:8300", "127.0.0.1", "127.0.0.1:8301", "localhost:8300.evil.example", "127.0.0.1:8300@evil"] {
+        for host in [
+            "evil.example:8300",
+            "127.0.0.1",
+            "127.0.0.1:8301",
+            "localhost:8300.evil.example",
+            "127.0.0.1:8300@evil",
+        ] {
             assert_eq!(check(&[("host", host)]), Err(Reason::WrongHost), "{host}");
         }
-        for origin in ["http://evil.example", "null", "http://localhost:8300.evil.example", "https://localhost:8300", "file://"] {
-            assert_eq!(check(&[("host", "localhost:8300"), ("origin", origin)]), Err(Reason::WrongOrigin), "{origin}");
+        for origin in [
+            "http://evil.example",
+            "null",
+            "http://localhost:8300.evil.example",
+            "https://localhost:8300",
+            "file://",
+        ] {
+            assert_eq!(
+                check(&[("host", "localhost:8300"), ("origin", origin)]),
+                Err(Reason::WrongOrigin),
+                "{origin}"
+            );
         }
     }
 
     #[test]
     fn accept_is_read_by_media_type_not_by_substring() {
-        assert!(media(&headers(&[("content-type", "application/json; charset=utf-8"), ("accept", "text/event-stream, application/json")])).is_ok());
-        assert!(media(&headers(&[("content-type", "application/json"), ("accept", "*/*")])).is_ok());
-        for accept in ["application/json", "application/jsonx, text/event-streamy", "application/json, text/event-stream;q=0", ""] {
-            let no = media(&headers(&[("content-type", "application/json"), ("accept", accept)])).unwrap_err();
+        assert!(
+            media(&headers(&[
+                ("content-type", "application/json; charset=utf-8"),
+                ("accept", "text/event-stream, application/json")
+            ]))
+            .is_ok()
+        );
+        assert!(
+            media(&headers(&[
+                ("content-type", "application/json"),
+                ("accept", "*/*")
+            ]))
+            .is_ok()
+        );
+        for accept in [
+            "application/json",
+            "application/jsonx, text/event-streamy",
+            "application/json, text/event-stream;q=0",
+            "",
+        ] {
+            let no = media(&headers(&[
+                ("content-type", "application/json"),
+                ("accept", accept),
+            ]))
+            .unwrap_err();
             assert_eq!(no.reason, Reason::NotAcceptable, "{accept}");
         }
     }
 
     #[test]
     fn doubled_headers_are_refused() {
-        for name in ["mcp-method", "mcp-name", "mcp-session-id", "mcp-protocol-version", "mcp-param-region"] {
-            assert!(Head::read(&headers(&[(name, "a"), (name, "a")])).is_err(), "{name}");
+        for name in [
+            "mcp-method",
+            "mcp-name",
+            "mcp-session-id",
+            "mcp-protocol-version",
+            "mcp-param-region",
+        ] {
+            assert!(
+                Head::read(&headers(&[(name, "a"), (name, "a")])).is_err(),
+                "{name}"
+            );
         }
     }
 }

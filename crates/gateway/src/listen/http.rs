@@ -114,12 +114,18 @@ async fn handle(
 ) -> Result<Response<Payload>, Infallible> {
     Ok(match admit(&gateway, &allowed, &request) {
         Ok((endpoint, head, caller)) => {
-            let via = Via::Http { endpoint, head: Arc::new(head) };
+            let via = Via::Http {
+                endpoint,
+                head: Arc::new(head),
+            };
             route(&gateway, via, caller, request).await
         }
         Err(refusal) => {
             let endpoint = head::endpoint(request.uri()).unwrap_or(Endpoint::All);
-            let via = Via::Http { endpoint, head: Arc::default() };
+            let via = Via::Http {
+                endpoint,
+                head: Arc::default(),
+            };
             refused(&gateway, &via, None, refusal).await
         }
     })
@@ -132,20 +138,32 @@ fn admit(
     request: &Request<Incoming>,
 ) -> Result<(Endpoint, Head, Caller), Refusal> {
     allowed.check(request.uri(), request.headers())?;
-    let endpoint = head::endpoint(request.uri())
-        .ok_or_else(|| Refusal::new(Reason::NotFound, "there is nothing here: the endpoints are `/mcp` and `/servers/NAME/mcp`"))?;
+    let endpoint = head::endpoint(request.uri()).ok_or_else(|| {
+        Refusal::new(
+            Reason::NotFound,
+            "there is nothing here: the endpoints are `/mcp` and `/servers/NAME/mcp`",
+        )
+    })?;
     let authorization = request.headers().get(AUTHORIZATION).map(HeaderValue::as_bytes);
     let caller = identify::caller(gateway, authorization)?;
     let head = Head::read(request.headers())?;
     Ok((endpoint, head, caller))
 }
 
-async fn route(gateway: &Arc<Gateway>, via: Via, caller: Caller, request: Request<Incoming>) -> Response<Payload> {
+async fn route(
+    gateway: &Arc<Gateway>,
+    via: Via,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> Response<Payload> {
     let outcome = match *request.method() {
         Method::POST => return post(gateway, via, caller, request).await,
         Method::GET => general_stream(gateway, &via, &caller, request.headers()).await,
         Method::DELETE => end_session(gateway, &via, &caller).await,
-        _ => Err(Refusal::new(Reason::MethodNotAllowed, "use POST, or GET and DELETE within a session")),
+        _ => Err(Refusal::new(
+            Reason::MethodNotAllowed,
+            "use POST, or GET and DELETE within a session",
+        )),
     };
     match outcome {
         Ok(response) => response,
@@ -153,7 +171,12 @@ async fn route(gateway: &Arc<Gateway>, via: Via, caller: Caller, request: Reques
     }
 }
 
-async fn post(gateway: &Arc<Gateway>, via: Via, caller: Caller, request: Request<Incoming>) -> Response<Payload> {
+async fn post(
+    gateway: &Arc<Gateway>,
+    via: Via,
+    caller: Caller,
+    request: Request<Incoming>,
+) -> Response<Payload> {
     let text = match head::media(request.headers()) {
         Ok(()) => body(gateway, request).await,
         Err(refusal) => Err(refusal),
@@ -167,7 +190,12 @@ async fn post(gateway: &Arc<Gateway>, via: Via, caller: Caller, request: Request
     let work = Arc::clone(gateway);
     // On its own task: in the initialize era a client that leaves has not cancelled.
     tokio::spawn(async move {
-        let arrival = Arrival { text, caller, via, out: out.clone() };
+        let arrival = Arrival {
+            text,
+            caller,
+            via,
+            out: out.clone(),
+        };
         let reply = path::from_client(&work, arrival).await;
         out.last(reply).await;
     });
@@ -190,7 +218,12 @@ async fn post(gateway: &Arc<Gateway>, via: Via, caller: Caller, request: Request
 async fn body(gateway: &Gateway, request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let settings = gateway.in_force();
     let cap = settings.settings.limits.message.message_bytes;
-    let too_large = || Refusal::new(Reason::BodyTooLarge, format!("the body is larger than {cap} bytes, the most that is read"));
+    let too_large = || {
+        Refusal::new(
+            Reason::BodyTooLarge,
+            format!("the body is larger than {cap} bytes, the most that is read"),
+        )
+    };
     if http_body::Body::size_hint(request.body()).lower() > u64::try_from(cap).unwrap_or(u64::MAX) {
         return Err(too_large());
     }
@@ -212,9 +245,15 @@ async fn general_stream(
 ) -> Result<Response<Payload>, Refusal> {
     let (endpoint, head) = session_door(via)?;
     if !head::accepts(headers, "text", "event-stream") {
-        return Err(Refusal::new(Reason::NotAcceptable, "send `Accept: text/event-stream`"));
+        return Err(Refusal::new(
+            Reason::NotAcceptable,
+            "send `Accept: text/event-stream`",
+        ));
     }
-    let client = gateway.clients.session(session_id(head)?, caller, endpoint, gateway.clock.now().micros())?;
+    let client =
+        gateway
+            .clients
+            .session(session_id(head)?, caller, endpoint, gateway.clock.now().micros())?;
     let (to_client, frames) = mpsc::channel(FRAMES);
     let out = Outbound::new(to_client);
     let waiting = client.push.open(out.clone());
@@ -225,19 +264,34 @@ async fn general_stream(
     });
     // So that the client sees at once that the stream stands.
     let hello = Bytes::from_static(mantlet_wire::KEEP_ALIVE);
-    Ok(stream::events(Some(hello), frames, gateway.in_force().settings.timeouts.keep_alive))
+    Ok(stream::events(
+        Some(hello),
+        frames,
+        gateway.in_force().settings.timeouts.keep_alive,
+    ))
 }
 
 /// DELETE: the client ends its session, and with it its servers' processes and sessions.
-async fn end_session(gateway: &Arc<Gateway>, via: &Via, caller: &Caller) -> Result<Response<Payload>, Refusal> {
+async fn end_session(
+    gateway: &Arc<Gateway>,
+    via: &Via,
+    caller: &Caller,
+) -> Result<Response<Payload>, Refusal> {
     let (endpoint, head) = session_door(via)?;
     let ended = gateway.clients.end_session(session_id(head)?, caller, endpoint);
     let Some(client) = ended else {
-        return Err(Refusal::new(Reason::SessionUnknown, "there is no such session here (any more)"));
+        return Err(Refusal::new(
+            Reason::SessionUnknown,
+            "there is no such session here (any more)",
+        ));
     };
     crate::forward::notify::end_standing(&client);
     crate::session::close_later(client);
-    Ok(stream::whole(Reply { status: StatusCode::NO_CONTENT, body: None, session: None }))
+    Ok(stream::whole(Reply {
+        status: StatusCode::NO_CONTENT,
+        body: None,
+        session: None,
+    }))
 }
 
 fn session_door(via: &Via) -> Result<(&Endpoint, &Head), Refusal> {
@@ -260,15 +314,25 @@ fn session_id(head: &Head) -> Result<&str, Refusal> {
         .ok_or_else(|| Refusal::new(Reason::SessionMissing, "the header `Mcp-Session-Id` is missing"))
 }
 
-async fn refused(gateway: &Gateway, via: &Via, caller: Option<&Caller>, refusal: Refusal) -> Response<Payload> {
+async fn refused(
+    gateway: &Gateway,
+    via: &Via,
+    caller: Option<&Caller>,
+    refusal: Refusal,
+) -> Response<Payload> {
     let reason = refusal.reason;
     let mut response = stream::whole(path::refuse(gateway, via, caller, refusal).await);
     match reason {
         Reason::Unauthenticated => {
-            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"mantlet\""));
+            response.headers_mut().insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"mantlet\""),
+            );
         }
         Reason::MethodNotAllowed => {
-            response.headers_mut().insert(ALLOW, HeaderValue::from_static(JSON_UTF8));
+            response
+                .headers_mut()
+                .insert(ALLOW, HeaderValue::from_static(JSON_UTF8));
         }
         _ => {}
     }

@@ -92,12 +92,18 @@ pub async fn serve(
     input: impl AsyncRead + Unpin + Send,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) -> std::io::Result<()> {
-    let caller = Caller { means: Means::LocalUser, subject };
+    let caller = Caller {
+        means: Means::LocalUser,
+        subject,
+    };
     let (to_client, frames) = mpsc::channel(FRAMES);
     let out = Outbound::new(to_client);
     let port = Arc::new(Port::default());
     *lock(&port.out) = Some(out.clone());
-    let via = Via::Stdio { endpoint: Endpoint::One(server.into()), port: Arc::clone(&port) };
+    let via = Via::Stdio {
+        endpoint: Endpoint::One(server.into()),
+        port: Arc::clone(&port),
+    };
     let writer = tokio::spawn(write(frames, output));
     let mut running = read(&gateway, &caller, &via, &out, input).await;
     let deadline = gateway.in_force().settings.timeouts.drain;
@@ -157,7 +163,9 @@ async fn take(
         Line::TooLong { bytes } => {
             let refusal = Refusal::new(
                 crate::refusal::Reason::BodyTooLarge,
-                format!("a line of {bytes} bytes is longer than {cap}, the most that is read; it was dropped"),
+                format!(
+                    "a line of {bytes} bytes is longer than {cap}, the most that is read; it was dropped"
+                ),
             );
             let reply = path::refuse(gateway, via, Some(caller), refusal).await;
             out.last(reply).await;
@@ -175,7 +183,12 @@ async fn take(
     // Order matters for what is no request: it is short, and done before the next line is read.
     let ordered = !text.windows(4).any(|four| four == b"\"id\"") || has_method(&text, b"initialize");
     let work = async move {
-        let arrival = Arrival { text, caller, via, out: out.clone() };
+        let arrival = Arrival {
+            text,
+            caller,
+            via,
+            out: out.clone(),
+        };
         let reply = path::from_client(&gateway, arrival).await;
         if reply.body.is_some() {
             out.last(reply).await;
@@ -194,10 +207,14 @@ fn has_method(text: &[u8], method: &[u8]) -> bool {
     quoted.push(b'"');
     quoted.extend_from_slice(method);
     quoted.push(b'"');
-    head.windows(quoted.len()).any(|window| window == quoted.as_slice())
+    head.windows(quoted.len())
+        .any(|window| window == quoted.as_slice())
 }
 
-async fn write(mut frames: mpsc::Receiver<Frame>, mut output: impl AsyncWrite + Unpin + Send) -> std::io::Result<()> {
+async fn write(
+    mut frames: mpsc::Receiver<Frame>,
+    mut output: impl AsyncWrite + Unpin + Send,
+) -> std::io::Result<()> {
     while let Some(frame) = frames.recv().await {
         let bytes = match frame {
             Frame::Event(message) => message.bytes().clone(),

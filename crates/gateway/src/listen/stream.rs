@@ -79,15 +79,19 @@ impl Body for Payload {
     ) -> Poll<Option<Result<BodyFrame<Bytes>, Infallible>>> {
         match &mut *self {
             Self::Once(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(BodyFrame::data(bytes)))),
-            Self::Events(events) => events.poll(cx).map(|bytes| bytes.map(|bytes| Ok(BodyFrame::data(bytes)))),
+            Self::Events(events) => events
+                .poll(cx)
+                .map(|bytes| bytes.map(|bytes| Ok(BodyFrame::data(bytes)))),
         }
     }
 
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
-            Self::Once(bytes) => {
-                http_body::SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0)))
-            }
+            Self::Once(bytes) => http_body::SizeHint::with_exact(
+                bytes
+                    .as_ref()
+                    .map_or(0, |bytes| u64::try_from(bytes.len()).unwrap_or(0)),
+            ),
             Self::Events(_) => http_body::SizeHint::default(),
         }
     }
@@ -116,7 +120,10 @@ pub(crate) fn whole(reply: Reply) -> Response<Payload> {
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
-    if let Some(session) = reply.session.and_then(|session| HeaderValue::from_str(&session).ok()) {
+    if let Some(session) = reply
+        .session
+        .and_then(|session| HeaderValue::from_str(&session).ok())
+    {
         headers.insert(SESSION, session);
     }
     response
@@ -130,7 +137,12 @@ pub(crate) fn events(
 ) -> Response<Payload> {
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + keep_alive, keep_alive);
     keep_alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let stream = EventStream { ready, frames, keep_alive, ended: false };
+    let stream = EventStream {
+        ready,
+        frames,
+        keep_alive,
+        ended: false,
+    };
     let mut response = Response::new(Payload::Events(Box::new(stream)));
     *response.status_mut() = StatusCode::OK;
     let headers = response.headers_mut();

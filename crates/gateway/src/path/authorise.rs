@@ -31,7 +31,10 @@ pub(crate) fn message(gateway: &Gateway, routed: Routed, trail: &mut Trail) -> R
     trail.enter("authorise");
     let message = routed.message();
     let asks = match message.kind() {
-        Kind::Request => Some((action(message.method().unwrap_or_default(), routed.target()), routed.target().item())),
+        Kind::Request => Some((
+            action(message.method().unwrap_or_default(), routed.target()),
+            routed.target().item(),
+        )),
         Kind::Notification if message.method().and_then(facts).is_none() => {
             let method = message.method().unwrap_or_default();
             Some((Action::Other, Item::Method(method)))
@@ -45,7 +48,12 @@ pub(crate) fn message(gateway: &Gateway, routed: Routed, trail: &mut Trail) -> R
             Action::Other => Item::Method(message.method().unwrap_or_default()),
             _ => item,
         };
-        let question = Question { caller: routed.caller(), action, server: &server.name, item };
+        let question = Question {
+            caller: routed.caller(),
+            action,
+            server: &server.name,
+            item,
+        };
         match gateway.in_force().authorizer.decide(&question) {
             Verdict::Allow { policies } => trail.policies(policies),
             Verdict::Refuse { policies, errors } => {
@@ -84,7 +92,10 @@ fn denied(question: &Question<'_>, errors: Vec<String>) -> Refusal {
     };
     let mut refusal = Refusal::new(
         Reason::PolicyDenied,
-        format!("the gateway's policy does not permit {what} on server `{}`: ask its operator if you need it", question.server),
+        format!(
+            "the gateway's policy does not permit {what} on server `{}`: ask its operator if you need it",
+            question.server
+        ),
     );
     refusal.operator = errors;
     refusal
@@ -96,6 +107,14 @@ fn cut(text: &str) -> String {
 
 /// Whether one item of a list may be shown: the same decision as for its use.
 pub(crate) fn may(gateway: &Gateway, client: &Client, server: &str, action: Action, item: Item<'_>) -> bool {
-    let question = Question { caller: &client.caller, action, server, item };
-    matches!(gateway.in_force().authorizer.decide(&question), Verdict::Allow { .. })
+    let question = Question {
+        caller: &client.caller,
+        action,
+        server,
+        item,
+    };
+    matches!(
+        gateway.in_force().authorizer.decide(&question),
+        Verdict::Allow { .. }
+    )
 }

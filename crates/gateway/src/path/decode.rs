@@ -97,7 +97,9 @@ pub(crate) fn body(gateway: &Gateway, text: Bytes, caller: &Caller, via: &Via) -
                 .map(|client| client.version()),
             Via::Stdio { port, .. } => port.version(),
         };
-        let opens = messages.iter().any(|message| message.method() == Some("initialize"));
+        let opens = messages
+            .iter()
+            .any(|message| message.method() == Some("initialize"));
         if !version.is_some_and(Version::batches) || opens {
             return Err(Refusal::new(
                 Reason::BatchNotSupported,
@@ -114,8 +116,14 @@ pub(crate) fn face(message: &Message, via: &Via) -> Face {
     let by_header = via
         .head()
         .and_then(|head| head.version.as_deref())
-        .is_some_and(|version| Version::parse(version).map_or(version > "2026", |known| known >= Version::V2026_07_28));
-    if by_body || by_header { Face::Modern } else { Face::Legacy }
+        .is_some_and(|version| {
+            Version::parse(version).map_or(version > "2026", |known| known >= Version::V2026_07_28)
+        });
+    if by_body || by_header {
+        Face::Modern
+    } else {
+        Face::Legacy
+    }
 }
 
 /// Checks the headers against the body and makes the first type of the path.
@@ -126,7 +134,13 @@ pub(crate) fn message(message: Message, caller: Caller, via: Via, out: Outbound)
     } else if let Some(head) = via.head() {
         legacy_version(head)?;
     }
-    Ok(Decoded { message, caller, via, out, face })
+    Ok(Decoded {
+        message,
+        caller,
+        via,
+        out,
+        face,
+    })
 }
 
 /// MCP 2025-11-25 basic/transports §Protocol Version Header: an unknown version is a 400.
@@ -140,10 +154,17 @@ fn legacy_version(head: &Head) -> Result<(), Refusal> {
 
 fn unsupported(version: &str) -> Refusal {
     let shown: String = version.chars().take(40).collect();
-    let all: Vec<&str> = Version::ALL.iter().rev().map(|version| version.as_str()).collect();
+    let all: Vec<&str> = Version::ALL
+        .iter()
+        .rev()
+        .map(|version| version.as_str())
+        .collect();
     Refusal::new(
         Reason::UnsupportedVersion,
-        format!("protocol version `{shown}` is not supported: use one of {}", all.join(", ")),
+        format!(
+            "protocol version `{shown}` is not supported: use one of {}",
+            all.join(", ")
+        ),
     )
     .with_data("supported", Json::from_serialize(&all))
     .with_data("requested", Json::text(&shown))
@@ -181,14 +202,20 @@ fn modern_envelope(message: &Message, via: &Via) -> Result<(), Refusal> {
 }
 
 fn missing_meta(key: &str) -> Refusal {
-    Refusal::new(Reason::MissingMeta, format!("the request's `_meta` lacks `{key}`, which each request must carry"))
+    Refusal::new(
+        Reason::MissingMeta,
+        format!("the request's `_meta` lacks `{key}`, which each request must carry"),
+    )
 }
 
 fn version_header(head: &Head, named: Option<&str>) -> Result<(), Refusal> {
     match (head.version.as_deref(), named) {
         (Some(header), Some(body)) if header == body => Ok(()),
         (Some(_), None) => Ok(()),
-        (Some(_), Some(_)) => Err(mismatch("MCP-Protocol-Version", "says another version than the body's `_meta`")),
+        (Some(_), Some(_)) => Err(mismatch(
+            "MCP-Protocol-Version",
+            "says another version than the body's `_meta`",
+        )),
         (None, _) => Err(mismatch("MCP-Protocol-Version", "is missing")),
     }
 }
@@ -202,7 +229,9 @@ fn mirrored(head: &Head, message: &Message) -> Result<(), Refusal> {
         Some(_) => return Err(mismatch("Mcp-Method", "says another method than the body")),
         None => return Err(mismatch("Mcp-Method", "is missing")),
     }
-    let Some(wanted) = named_by_body(message) else { return Ok(()) };
+    let Some(wanted) = named_by_body(message) else {
+        return Ok(());
+    };
     match head.name.as_deref().map(decode_text) {
         Some(Ok(header)) if header == wanted => Ok(()),
         Some(Ok(_)) => Err(mismatch("Mcp-Name", "names something else than the body")),
@@ -223,5 +252,8 @@ pub(crate) fn named_by_body(message: &Message) -> Option<String> {
 }
 
 fn mismatch(header: &str, what: &str) -> Refusal {
-    Refusal::new(Reason::HeaderMismatch, format!("the header `{header}` {what}: mirror the body exactly"))
+    Refusal::new(
+        Reason::HeaderMismatch,
+        format!("the header `{header}` {what}: mirror the body exactly"),
+    )
 }

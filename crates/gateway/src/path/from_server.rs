@@ -88,11 +88,20 @@ async fn notification(cx: &Context, message: Message) {
 fn known_notification(cx: &Context, message: &Message) -> Result<(), Refusal> {
     let method = message.method().unwrap_or_default();
     let allowed = facts(method).is_some()
-        || may(&cx.gateway, &cx.client, &cx.link.server.name, Action::Other, Item::Method(method));
+        || may(
+            &cx.gateway,
+            &cx.client,
+            &cx.link.server.name,
+            Action::Other,
+            Item::Method(method),
+        );
     if allowed {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::PolicyDenied, "a notification that no policy permits"))
+        Err(Refusal::new(
+            Reason::PolicyDenied,
+            "a notification that no policy permits",
+        ))
     }
 }
 
@@ -115,8 +124,12 @@ async fn deliver(cx: &Context, message: &Message) {
 }
 
 async fn progress(cx: &Context, message: &Message) {
-    let (Some(token), Some(out)) = (&cx.progress, &cx.out) else { return };
-    let Some(theirs) = message.params().and_then(|params| params.get("progressToken")) else { return };
+    let (Some(token), Some(out)) = (&cx.progress, &cx.out) else {
+        return;
+    };
+    let Some(theirs) = message.params().and_then(|params| params.get("progressToken")) else {
+        return;
+    };
     let mut edit = message.edit();
     edit.replace(theirs, token);
     out.event(edit.finish()).await;
@@ -128,8 +141,14 @@ async fn log_line(cx: &Context, message: &Message) {
     let stream = cx.out.clone().or_else(|| cx.client.newest_stream());
     match cx.client.era {
         Era::Modern => {
-            let level = message.params().and_then(|params| params.get("level")).and_then(Raw::text);
-            let asked = cx.log_level.as_deref().is_some_and(|least| severity(level.as_deref()) >= severity(Some(least)));
+            let level = message
+                .params()
+                .and_then(|params| params.get("level"))
+                .and_then(Raw::text);
+            let asked = cx
+                .log_level
+                .as_deref()
+                .is_some_and(|least| severity(level.as_deref()) >= severity(Some(least)));
             if let Some(out) = stream.filter(|_| asked) {
                 out.event(message.clone()).await;
             }
@@ -157,7 +176,9 @@ pub(crate) fn severity(level: Option<&str>) -> u8 {
 
 /// Puts the client's URIs in and takes out what its era does not know.
 fn in_client_words(cx: &Context, message: &Message) -> Message {
-    let Some(params) = message.params() else { return message.clone() };
+    let Some(params) = message.params() else {
+        return message.clone();
+    };
     let mut edit = message.edit();
     if cx.renames
         && let Some(uri) = params.get("uri")
@@ -165,7 +186,10 @@ fn in_client_words(cx: &Context, message: &Message) -> Message {
     {
         edit.replace(uri, &Json::text(&names::exposed_uri(&cx.link.server.name, &text)));
     }
-    if let Some(meta) = params.get("_meta").filter(|meta| meta.get(key::SUBSCRIPTION_ID).is_some()) {
+    if let Some(meta) = params
+        .get("_meta")
+        .filter(|meta| meta.get(key::SUBSCRIPTION_ID).is_some())
+    {
         if meta.members().count() == 1 {
             edit.remove(params, "_meta");
         } else {
@@ -227,12 +251,22 @@ pub(crate) fn may_ask(cx: &Context, question: &Message) -> Result<(), Refusal> {
         method if method.starts_with("tasks/") => (Action::UseTask, Some("tasks")),
         _ => (Action::Other, None),
     };
-    let item = if action == Action::Other { Item::Method(method) } else { Item::Server };
+    let item = if action == Action::Other {
+        Item::Method(method)
+    } else {
+        Item::Server
+    };
     if !may(&cx.gateway, &cx.client, &cx.link.server.name, action, item) {
-        return Err(Refusal::new(Reason::AskNotAllowed, "the gateway's policy does not let this server ask that"));
+        return Err(Refusal::new(
+            Reason::AskNotAllowed,
+            "the gateway's policy does not let this server ask that",
+        ));
     }
     if capability.is_some_and(|capability| !cx.client.hello.declares(capability)) {
-        return Err(Refusal::new(Reason::ClientCannot, "the client did not declare that it can answer this"));
+        return Err(Refusal::new(
+            Reason::ClientCannot,
+            "the client did not declare that it can answer this",
+        ));
     }
     Ok(())
 }

@@ -59,10 +59,16 @@ pub(crate) fn caller(gateway: &Gateway, authorization: Option<&[u8]>) -> Result<
         _ => false,
     };
     if known {
-        return Ok(Caller { means: Means::Token, subject: "local".to_owned() });
+        return Ok(Caller {
+            means: Means::Token,
+            subject: "local".to_owned(),
+        });
     }
     if authorization.is_none() && gateway.in_force().settings.identity.anonymous {
-        return Ok(Caller { means: Means::Anonymous, subject: "loopback".to_owned() });
+        return Ok(Caller {
+            means: Means::Anonymous,
+            subject: "loopback".to_owned(),
+        });
     }
     Err(Refusal::new(
         Reason::Unauthenticated,
@@ -71,23 +77,34 @@ pub(crate) fn caller(gateway: &Gateway, authorization: Option<&[u8]>) -> Result<
 }
 
 /// Finds or makes the client. Only `initialize` opens a session.
-pub(crate) fn client(gateway: &Arc<Gateway>, decoded: Decoded, trail: &mut Trail) -> Result<Identified, Refusal> {
+pub(crate) fn client(
+    gateway: &Arc<Gateway>,
+    decoded: Decoded,
+    trail: &mut Trail,
+) -> Result<Identified, Refusal> {
     trail.enter("identify");
     known_endpoint(gateway, decoded.via().endpoint())?;
     let (client, session) = match (decoded.face(), decoded.via()) {
-        (Face::Modern, _) if decoded.message().kind() == Kind::Request => (stateless(gateway, &decoded)?, None),
+        (Face::Modern, _) if decoded.message().kind() == Kind::Request => {
+            (stateless(gateway, &decoded)?, None)
+        }
         (_, _) if is_initialize(decoded.message()) => initialize(gateway, &decoded)?,
         (Face::Modern, Via::Http { .. }) => (stateless(gateway, &decoded)?, None),
-        (Face::Legacy, Via::Http { endpoint, head }) => {
-            (session_of(gateway, decoded.caller(), endpoint, head.session.as_deref())?, None)
-        }
+        (Face::Legacy, Via::Http { endpoint, head }) => (
+            session_of(gateway, decoded.caller(), endpoint, head.session.as_deref())?,
+            None,
+        ),
         (_, Via::Stdio { port, .. }) => (port.client(&decoded).ok_or_else(not_initialized)?, None),
     };
     if client.era == Era::Legacy && session.is_none() {
         must_be_ready(&client, &decoded)?;
     }
     trail.client(&client);
-    Ok(Identified { decoded, client, session })
+    Ok(Identified {
+        decoded,
+        client,
+        session,
+    })
 }
 
 fn is_initialize(message: &Message) -> bool {
@@ -114,7 +131,9 @@ fn session_of(
             "the header `Mcp-Session-Id` is missing: begin with `initialize` and send the id that it returns",
         ));
     };
-    gateway.clients.session(id, caller, endpoint, gateway.clock.now().micros())
+    gateway
+        .clients
+        .session(id, caller, endpoint, gateway.clock.now().micros())
 }
 
 fn not_initialized() -> Refusal {
@@ -123,7 +142,10 @@ fn not_initialized() -> Refusal {
 
 fn must_be_ready(client: &Client, decoded: &Decoded) -> Result<(), Refusal> {
     if is_initialize(decoded.message()) {
-        return Err(Refusal::new(Reason::AlreadyInitialized, "this session is initialised already"));
+        return Err(Refusal::new(
+            Reason::AlreadyInitialized,
+            "this session is initialised already",
+        ));
     }
     if decoded.message().method() == Some("notifications/initialized") {
         client.ready.store(true, Ordering::Release);
@@ -133,7 +155,10 @@ fn must_be_ready(client: &Client, decoded: &Decoded) -> Result<(), Refusal> {
 
 fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>, Option<String>), Refusal> {
     if decoded.face() == Face::Modern {
-        return Err(Refusal::new(Reason::UnknownMethod, "`initialize` does not exist in protocol version 2026-07-28"));
+        return Err(Refusal::new(
+            Reason::UnknownMethod,
+            "`initialize` does not exist in protocol version 2026-07-28",
+        ));
     }
     let hello = hello_of_initialize(decoded.message())?;
     let now = gateway.clock.now().micros();
@@ -149,7 +174,10 @@ fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>,
             let settings = gateway.in_force();
             let (timeouts, limits) = (&settings.settings.timeouts, &settings.settings.limits);
             let lifetime = lifetime(timeouts.idle_session, timeouts.session, limits.sessions);
-            let (id, client) = gateway.clients.open_session(decoded.caller(), endpoint, hello, now, lifetime)?;
+            let (id, client) =
+                gateway
+                    .clients
+                    .open_session(decoded.caller(), endpoint, hello, now, lifetime)?;
             Ok((client, Some(id)))
         }
         Via::Stdio { port, .. } => {
@@ -158,7 +186,10 @@ fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>,
                 // Not a session id: a mark that this message made the client.
                 Ok((client, Some(String::new())))
             } else {
-                Err(Refusal::new(Reason::AlreadyInitialized, "this connection is initialised already"))
+                Err(Refusal::new(
+                    Reason::AlreadyInitialized,
+                    "this connection is initialised already",
+                ))
             }
         }
     }
@@ -170,8 +201,11 @@ fn hello_of_initialize(message: &Message) -> Result<Hello, Refusal> {
     let asked = params.get("protocolVersion").and_then(Raw::text);
     let asked = asked.ok_or_else(|| wrong("needs the text `protocolVersion`"))?;
     // MCP 2025-11-25 basic/lifecycle §Version Negotiation: another version we support, for one we do not.
-    let version = Version::parse(&asked).filter(|version| version.era() == Era::Legacy).unwrap_or(Version::LATEST_LEGACY);
-    let capabilities = object(params.get("capabilities")).ok_or_else(|| wrong("needs the object `capabilities`"))?;
+    let version = Version::parse(&asked)
+        .filter(|version| version.era() == Era::Legacy)
+        .unwrap_or(Version::LATEST_LEGACY);
+    let capabilities =
+        object(params.get("capabilities")).ok_or_else(|| wrong("needs the object `capabilities`"))?;
     let info = object(params.get("clientInfo")).ok_or_else(|| wrong("needs the object `clientInfo`"))?;
     if capabilities.as_str().len() > MAX_CAPABILITIES || info.as_str().len() > MAX_CAPABILITIES {
         return Err(wrong("declares more than 64 KiB of capabilities"));
@@ -182,7 +216,12 @@ fn hello_of_initialize(message: &Message) -> Result<Hello, Refusal> {
         change.set(edit.raw(), "protocolVersion", &Json::text(version.as_str()));
         edit = change.finish();
     }
-    Ok(Hello { version, capabilities, info, initialize: Some(edit) })
+    Ok(Hello {
+        version,
+        capabilities,
+        info,
+        initialize: Some(edit),
+    })
 }
 
 fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Arc<Client>, Refusal> {
@@ -190,15 +229,25 @@ fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Arc<Client>, R
     let empty = || Json::from_value(&serde_json::json!({}));
     let capabilities = object(meta.and_then(|meta| meta.get(key::CLIENT_CAPABILITIES))).unwrap_or_else(empty);
     if capabilities.as_str().len() > MAX_CAPABILITIES {
-        return Err(Refusal::new(Reason::InvalidParams, "the request declares more than 64 KiB of capabilities"));
+        return Err(Refusal::new(
+            Reason::InvalidParams,
+            "the request declares more than 64 KiB of capabilities",
+        ));
     }
     let unnamed = || Json::from_value(&serde_json::json!({ "name": "unnamed", "version": "0" }));
     let info = object(meta.and_then(|meta| meta.get(key::CLIENT_INFO)))
         .filter(|info| info.as_str().len() <= MAX_CAPABILITIES)
         .unwrap_or_else(unnamed);
-    let hello = Hello { version: Version::LATEST, capabilities, info, initialize: None };
+    let hello = Hello {
+        version: Version::LATEST,
+        capabilities,
+        info,
+        initialize: None,
+    };
     let now = gateway.clock.now().micros();
-    let client = gateway.clients.stateless(decoded.caller(), decoded.via().endpoint(), hello, now);
+    let client = gateway
+        .clients
+        .stateless(decoded.caller(), decoded.via().endpoint(), hello, now);
     if let Via::Stdio { port, .. } = decoded.via() {
         port.remember(&client);
     }
@@ -206,5 +255,7 @@ fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Arc<Client>, R
 }
 
 fn object(value: Option<Raw<'_>>) -> Option<Json> {
-    value.filter(|value| matches!(value.shape(), mantlet_wire::Shape::Object)).map(Raw::to_json)
+    value
+        .filter(|value| matches!(value.shape(), mantlet_wire::Shape::Object))
+        .map(Raw::to_json)
 }

@@ -18,10 +18,15 @@ pub(crate) struct Slot {
 /// Notifications and answers need no place: they end what runs, and must get through when all places are taken.
 pub(crate) fn admit(gateway: &Gateway, msg: &Identified) -> Result<Slot, Refusal> {
     if gateway.is_draining() {
-        return Err(Refusal::new(Reason::Draining, "the gateway is shutting down: try again later"));
+        return Err(Refusal::new(
+            Reason::Draining,
+            "the gateway is shutting down: try again later",
+        ));
     }
     match msg.message().kind() {
-        Kind::Request => Ok(Slot { _place: Some(gateway.admit(msg.caller())?) }),
+        Kind::Request => Ok(Slot {
+            _place: Some(gateway.admit(msg.caller())?),
+        }),
         Kind::Notification | Kind::Response | Kind::Error => Ok(Slot { _place: None }),
     }
 }

@@ -105,7 +105,12 @@ pub(crate) async fn server(
     if let Some(text) = target.text() {
         trail.item(text);
     }
-    Ok(Routed { identified, scope, server, target })
+    Ok(Routed {
+        identified,
+        scope,
+        server,
+        target,
+    })
 }
 
 /// What the message names, in the words of whoever sent it.
@@ -114,7 +119,11 @@ fn named(msg: &Identified) -> Result<Target, Refusal> {
     if message.kind() != Kind::Request {
         return Ok(Target::Nothing);
     }
-    let Some(names) = message.method().and_then(facts).and_then(|facts| facts.names.as_ref()) else {
+    let Some(names) = message
+        .method()
+        .and_then(facts)
+        .and_then(|facts| facts.names.as_ref())
+    else {
         return Ok(Target::Nothing);
     };
     let params = message.params();
@@ -122,7 +131,10 @@ fn named(msg: &Identified) -> Result<Target, Refusal> {
         let text = params.and_then(|params| params.get(key)).and_then(Raw::text);
         text.map(std::borrow::Cow::into_owned).ok_or_else(|| {
             let method = message.method().unwrap_or_default();
-            Refusal::new(Reason::InvalidParams, format!("`{method}` needs the text `{key}` in its params"))
+            Refusal::new(
+                Reason::InvalidParams,
+                format!("`{method}` needs the text `{key}` in its params"),
+            )
         })
     };
     match names {
@@ -142,7 +154,12 @@ fn completion(reference: Option<Raw<'_>>) -> Result<Target, Refusal> {
         )
     };
     let reference = reference.ok_or_else(wrong)?;
-    let text = |key: &str| reference.get(key).and_then(Raw::text).map(std::borrow::Cow::into_owned);
+    let text = |key: &str| {
+        reference
+            .get(key)
+            .and_then(Raw::text)
+            .map(std::borrow::Cow::into_owned)
+    };
     match reference.get("type").and_then(Raw::text).as_deref() {
         Some("ref/prompt") => text("name").map(Target::Prompt).ok_or_else(wrong),
         Some("ref/resource") => text("uri").map(Target::Resource).ok_or_else(wrong),
@@ -174,11 +191,20 @@ async fn among(
     }
     match named(msg)? {
         Target::Tool(name) => {
-            let (server, local) = lookup(gateway, msg, scope, &name, links::tool_names, Reason::UnknownTool).await?;
+            let (server, local) =
+                lookup(gateway, msg, scope, &name, links::tool_names, Reason::UnknownTool).await?;
             Ok((Some(server), Target::Tool(local)))
         }
         Target::Prompt(name) => {
-            let (server, local) = lookup(gateway, msg, scope, &name, links::prompt_names, Reason::InvalidParams).await?;
+            let (server, local) = lookup(
+                gateway,
+                msg,
+                scope,
+                &name,
+                links::prompt_names,
+                Reason::InvalidParams,
+            )
+            .await?;
             Ok((Some(server), Target::Prompt(local)))
         }
         Target::Resource(uri) => by_uri(scope, &uri),
@@ -186,7 +212,10 @@ async fn among(
             Reason::CannotCross,
             format!("`{method}` names no server: use the endpoint of one server, `/servers/NAME/mcp`"),
         )),
-        Target::Nothing => Err(Refusal::new(Reason::UnknownMethod, "this method is not known here")),
+        Target::Nothing => Err(Refusal::new(
+            Reason::UnknownMethod,
+            "this method is not known here",
+        )),
     }
 }
 
@@ -228,15 +257,23 @@ async fn lookup(
             Reason::AmbiguousName,
             format!("`{shown}` is offered by more than one server: use the endpoint of one server"),
         )),
-        (None, _) => {
-            Err(Refusal::new(unknown, format!("`{shown}` is not known here: use a name exactly as the list gives it")))
-        }
+        (None, _) => Err(Refusal::new(
+            unknown,
+            format!("`{shown}` is not known here: use a name exactly as the list gives it"),
+        )),
     }
 }
 
 /// Whether the caller may use this server at all; servers that they may not are not even started for them.
 pub(crate) fn may_use(gateway: &Gateway, msg: &Identified, server: &Server) -> bool {
-    let question =
-        Question { caller: msg.caller(), action: Action::UseServer, server: &server.name, item: Item::Server };
-    matches!(gateway.in_force().authorizer.decide(&question), Verdict::Allow { .. })
+    let question = Question {
+        caller: msg.caller(),
+        action: Action::UseServer,
+        server: &server.name,
+        item: Item::Server,
+    };
+    matches!(
+        gateway.in_force().authorizer.decide(&question),
+        Verdict::Allow { .. }
+    )
 }

@@ -41,7 +41,11 @@ impl Valid {
 }
 
 /// Validates.
-pub(crate) async fn arguments(gateway: &Arc<Gateway>, granted: Granted, trail: &mut Trail) -> Result<Valid, Refusal> {
+pub(crate) async fn arguments(
+    gateway: &Arc<Gateway>,
+    granted: Granted,
+    trail: &mut Trail,
+) -> Result<Valid, Refusal> {
     trail.enter("validate");
     if granted.message().kind() != Kind::Request {
         return Ok(Valid { granted, tool: None });
@@ -71,10 +75,18 @@ async fn call(gateway: &Arc<Gateway>, granted: &Granted, name: &str) -> Result<A
     };
     let tool = links::tool(gateway, granted.client(), server, name).await?;
     let none = Json::from_value(&serde_json::json!({}));
-    let given = granted.message().params().and_then(|params| params.get("arguments"));
-    let arguments = given.filter(|value| !value.is_null()).unwrap_or_else(|| none.raw());
+    let given = granted
+        .message()
+        .params()
+        .and_then(|params| params.get("arguments"));
+    let arguments = given
+        .filter(|value| !value.is_null())
+        .unwrap_or_else(|| none.raw());
     if !matches!(arguments.shape(), Shape::Object) {
-        return Err(Refusal::new(Reason::InvalidParams, "`arguments` must be an object"));
+        return Err(Refusal::new(
+            Reason::InvalidParams,
+            "`arguments` must be an object",
+        ));
     }
     let schema = tool.input.as_ref().map_err(|why| {
         Refusal::new(
@@ -83,7 +95,9 @@ async fn call(gateway: &Arc<Gateway>, granted: &Granted, name: &str) -> Result<A
         )
         .because(why.clone())
     })?;
-    schema.check(arguments).map_err(|violations| Refusal::new(Reason::InvalidArguments, violations.to_string()))?;
+    schema
+        .check(arguments)
+        .map_err(|violations| Refusal::new(Reason::InvalidArguments, violations.to_string()))?;
     if granted.face() == Face::Modern
         && let Some(head) = granted.via().head()
     {
@@ -99,11 +113,17 @@ fn mirrored(tool: &ToolFacts, headers: &[(String, String)], arguments: Raw<'_>) 
     for mirror in mirrors {
         let path: Vec<&str> = mirror.path.iter().map(String::as_str).collect();
         let value = arguments.pointer(&path).filter(|value| !value.is_null());
-        let header = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(&mirror.header)).map(|(_, value)| value);
+        let header = headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case(&mirror.header))
+            .map(|(_, value)| value);
         let wrong = |what: &str| {
             Err(Refusal::new(
                 Reason::HeaderMismatch,
-                format!("the header `Mcp-Param-{}` {what}: mirror the argument exactly", mirror.header),
+                format!(
+                    "the header `Mcp-Param-{}` {what}: mirror the argument exactly",
+                    mirror.header
+                ),
             ))
         };
         match (header, value) {
@@ -122,7 +142,10 @@ fn printable(uri: &str) -> Result<(), Refusal> {
     if uri.len() > MAX_URI {
         return bad("is longer than 8 KiB");
     }
-    if uri.chars().any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\') {
+    if uri
+        .chars()
+        .any(|letter| letter.is_control() || letter.is_whitespace() || letter == '\\')
+    {
         return bad("holds whitespace, a backslash or a control character");
     }
     Ok(())
@@ -137,7 +160,10 @@ fn resource(uri: &str) -> Result<(), Refusal> {
     let good = letters.next().is_some_and(|first| first.is_ascii_alphabetic())
         && letters.all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '+' | '-' | '.'));
     if !good {
-        return Err(Refusal::new(Reason::BadUri, "the resource URI has no scheme, such as `file:`"));
+        return Err(Refusal::new(
+            Reason::BadUri,
+            "the resource URI has no scheme, such as `file:`",
+        ));
     }
     let mut text = uri.to_owned();
     // Twice encoded is decoded twice by some servers.
@@ -151,14 +177,18 @@ fn resource(uri: &str) -> Result<(), Refusal> {
         text = percent_decoded(&text);
     }
     if text.contains('\0') {
-        return Err(Refusal::new(Reason::BadUri, "the resource URI holds an encoded NUL"));
+        return Err(Refusal::new(
+            Reason::BadUri,
+            "the resource URI holds an encoded NUL",
+        ));
     }
     Ok(())
 }
 
 fn has_dot_segment(uri: &str) -> bool {
     let path = uri.split(['?', '#']).next().unwrap_or_default();
-    path.split(['/', '\\', ':']).any(|segment| matches!(segment, "." | ".."))
+    path.split(['/', '\\', ':'])
+        .any(|segment| matches!(segment, "." | ".."))
 }
 
 fn percent_decoded(text: &str) -> String {
@@ -167,7 +197,9 @@ fn percent_decoded(text: &str) -> String {
     let mut rest = bytes;
     while let Some((first, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        let byte = hex.filter(|_| *first == b'%').and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let byte = hex
+            .filter(|_| *first == b'%')
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
         match byte {
             Some(byte) => {
                 out.push(byte);
@@ -183,14 +215,21 @@ fn percent_decoded(text: &str) -> String {
 }
 
 fn prompt(params: Option<Raw<'_>>) -> Result<(), Refusal> {
-    let arguments = params.and_then(|params| params.get("arguments")).filter(|value| !value.is_null());
+    let arguments = params
+        .and_then(|params| params.get("arguments"))
+        .filter(|value| !value.is_null());
     let Some(arguments) = arguments else { return Ok(()) };
     let texts = matches!(arguments.shape(), Shape::Object)
-        && arguments.members().all(|(_, value)| matches!(value.shape(), Shape::Text));
+        && arguments
+            .members()
+            .all(|(_, value)| matches!(value.shape(), Shape::Text));
     if texts {
         Ok(())
     } else {
-        Err(Refusal::new(Reason::InvalidParams, "`arguments` of a prompt must be an object of texts"))
+        Err(Refusal::new(
+            Reason::InvalidParams,
+            "`arguments` of a prompt must be an object of texts",
+        ))
     }
 }
 
@@ -216,7 +255,13 @@ mod tests {
         ] {
             assert!(resource(uri).is_err(), "{uri}");
         }
-        for uri in ["file:///srv/data/a..b", "test://static-text", "https://x/y?q=../z", "ui://app/view.html", "urn:x:y"] {
+        for uri in [
+            "file:///srv/data/a..b",
+            "test://static-text",
+            "https://x/y?q=../z",
+            "ui://app/view.html",
+            "urn:x:y",
+        ] {
             assert!(resource(uri).is_ok(), "{uri}");
         }
     }

@@ -2,7 +2,7 @@
 //! looked up in. A tool that the server does not list cannot be called.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, RwLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
 use mantlet_inspect::headers::{Mirror, mirrored};
@@ -36,7 +36,10 @@ impl ToolFacts {
             name,
             input: input.map_or_else(|| Err("the tool has no `inputSchema`".to_owned()), compile),
             output: output.map(compile),
-            mirrors: input.map_or_else(|| Ok(Vec::new()), |schema| mirrored(schema).map_err(|error| error.to_string())),
+            mirrors: input.map_or_else(
+                || Ok(Vec::new()),
+                |schema| mirrored(schema).map_err(|error| error.to_string()),
+            ),
         })
     }
 }
@@ -74,11 +77,20 @@ pub(crate) struct Catalog {
 
 impl Catalog {
     pub(crate) fn tool(&self, name: &str) -> Option<Arc<ToolFacts>> {
-        self.tools.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.tools
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+            .cloned()
     }
 
     pub(crate) fn tools(&self) -> Vec<Arc<ToolFacts>> {
-        self.tools.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.tools
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect()
     }
 
     /// Takes in one page that passed by.

@@ -56,7 +56,9 @@ impl Health {
         let rest = if count >= limit {
             window
         } else {
-            Duration::from_millis(100).saturating_mul(1 << count.min(8)).min(Duration::from_secs(30))
+            Duration::from_millis(100)
+                .saturating_mul(1 << count.min(8))
+                .min(Duration::from_secs(30))
         };
         state.not_before = now.checked_add(rest);
         state.up = false;

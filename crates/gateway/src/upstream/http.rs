@@ -80,7 +80,9 @@ impl Http {
             closed: AtomicBool::new(false),
             stop: Notify::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// From now on messages carry this version.
@@ -88,7 +90,11 @@ impl Http {
         *lock(&self.inner.version) = Some(version);
     }
 
-    pub(crate) async fn call(&self, outgoing: Outgoing, events: &mpsc::Sender<Event>) -> Result<Message, LinkError> {
+    pub(crate) async fn call(
+        &self,
+        outgoing: Outgoing,
+        events: &mpsc::Sender<Event>,
+    ) -> Result<Message, LinkError> {
         let Some(id) = outgoing.message.id().cloned() else {
             return Err(LinkError::Broke("a request without an id".to_owned()));
         };
@@ -198,7 +204,11 @@ impl Inner {
     }
 
     async fn send(&self, message: Message) -> Result<(), LinkError> {
-        let request = self.post(&Outgoing { message, name: None, mirrored: Vec::new() })?;
+        let request = self.post(&Outgoing {
+            message,
+            name: None,
+            mirrored: Vec::new(),
+        })?;
         let response = self.pool.send(request).await?;
         match response.status() {
             status if status.is_success() => Ok(()),
@@ -214,7 +224,9 @@ impl Inner {
         events: &mpsc::Sender<Event>,
     ) -> Result<Message, LinkError> {
         if response.headers().contains_key(CONTENT_ENCODING) {
-            return Err(LinkError::Broke("it sent a compressed body, which was not asked for".to_owned()));
+            return Err(LinkError::Broke(
+                "it sent a compressed body, which was not asked for".to_owned(),
+            ));
         }
         if !response.status().is_success() {
             return self.error_answer(response, id).await;
@@ -229,7 +241,9 @@ impl Inner {
                 expect_answer(message, id)
             }
             Media::Events => self.answer_in_stream(response, id, events).await,
-            Media::Other => Err(LinkError::Broke("it answered neither JSON nor an event stream".to_owned())),
+            Media::Other => Err(LinkError::Broke(
+                "it answered neither JSON nor an event stream".to_owned(),
+            )),
         }
     }
 
@@ -255,7 +269,9 @@ impl Inner {
     async fn collect(&self, response: Response<Incoming>, cap: usize) -> Result<Bytes, LinkError> {
         match Limited::new(response.into_body(), cap).collect().await {
             Ok(body) => Ok(body.to_bytes()),
-            Err(error) => Err(LinkError::Broke(format!("its answer could not be read (cap {cap} bytes): {error}"))),
+            Err(error) => Err(LinkError::Broke(format!(
+                "its answer could not be read (cap {cap} bytes): {error}"
+            ))),
         }
     }
 
@@ -273,7 +289,9 @@ impl Inner {
             if let Some(answer) = self.follow(response, Some(id), events, &mut place).await? {
                 return Ok(answer);
             }
-            let Some(next) = self.resume(&place).await? else { break };
+            let Some(next) = self.resume(&place).await? else {
+                break;
+            };
             response = next;
         }
         Err(LinkError::Gone)
@@ -281,12 +299,15 @@ impl Inner {
 
     async fn resume(&self, place: &Place) -> Result<Option<Response<Incoming>>, LinkError> {
         let legacy = lock(&self.version).is_none_or(|version| version.era() == Era::Legacy);
-        let Some(last) = place.last_event.as_ref().filter(|_| legacy) else { return Ok(None) };
+        let Some(last) = place.last_event.as_ref().filter(|_| legacy) else {
+            return Ok(None);
+        };
         tokio::time::sleep(place.pause()).await;
         let mut request = self.bare(Method::GET, EVENTS)?;
         request.headers_mut().insert(LAST_EVENT, header_value(last)?);
         let response = self.pool.send(request).await?;
-        let good = response.status() == StatusCode::OK && matches!(media_type(response.headers()), Media::Events);
+        let good =
+            response.status() == StatusCode::OK && matches!(media_type(response.headers()), Media::Events);
         Ok(good.then_some(response))
     }
 
@@ -303,7 +324,9 @@ impl Inner {
         while let Some(frame) = body.frame().await {
             let Ok(frame) = frame else { return Ok(None) };
             let Some(data) = frame.data_ref() else { continue };
-            parser.push(data).map_err(|error| LinkError::Broke(error.to_string()))?;
+            parser
+                .push(data)
+                .map_err(|error| LinkError::Broke(error.to_string()))?;
             while let Some(event) = parser.next() {
                 place.note(&event);
                 if event.data.is_empty() || event.event.as_deref().is_some_and(|kind| kind != "message") {
@@ -327,7 +350,11 @@ impl Inner {
         let messages = match mantlet_wire::body(data, &self.caps, Twins::WhereKnown)? {
             Body::Single(message) => vec![message],
             Body::Batch(messages) if batches => messages,
-            Body::Batch(_) => return Err(LinkError::Broke("a batch, which this version does not have".to_owned())),
+            Body::Batch(_) => {
+                return Err(LinkError::Broke(
+                    "a batch, which this version does not have".to_owned(),
+                ));
+            }
         };
         let mut answer = None;
         for message in messages {
@@ -350,14 +377,24 @@ impl Inner {
         let mut place = Place::default();
         let mut failures = 0_u32;
         while failures < RESUME_ATTEMPTS && !self.closed.load(Ordering::Acquire) {
-            let Ok(mut request) = self.bare(Method::GET, EVENTS) else { return };
-            if let Some(last) = place.last_event.as_deref().and_then(|last| HeaderValue::from_str(last).ok()) {
+            let Ok(mut request) = self.bare(Method::GET, EVENTS) else {
+                return;
+            };
+            if let Some(last) = place
+                .last_event
+                .as_deref()
+                .and_then(|last| HeaderValue::from_str(last).ok())
+            {
                 request.headers_mut().insert(LAST_EVENT, last);
             }
             match self.pool.send(request).await {
                 Ok(response) if response.status() == StatusCode::OK => {
                     let followed = self.follow(response, None, &self.unsolicited, &mut place).await;
-                    failures = if followed.is_ok() { 0 } else { failures.saturating_add(1) };
+                    failures = if followed.is_ok() {
+                        0
+                    } else {
+                        failures.saturating_add(1)
+                    };
                 }
                 // 405: the server has no such stream. Other refusals will not change either.
                 Ok(response) if response.status().is_client_error() => return,
@@ -386,7 +423,9 @@ impl Place {
     }
 
     fn pause(&self) -> Duration {
-        self.retry.map_or(RESUME_PAUSE, Duration::from_millis).min(RESUME_PAUSE_MAX)
+        self.retry
+            .map_or(RESUME_PAUSE, Duration::from_millis)
+            .min(RESUME_PAUSE_MAX)
     }
 }
 
@@ -400,7 +439,10 @@ struct CancelOnDrop {
 impl CancelOnDrop {
     fn new(inner: &Arc<Inner>, message: &Message, id: &Id) -> Self {
         let legacy = message.modern_version().is_none() && message.method() != Some("initialize");
-        Self { inner: legacy.then(|| Arc::clone(inner)), id: id.clone() }
+        Self {
+            inner: legacy.then(|| Arc::clone(inner)),
+            id: id.clone(),
+        }
     }
 
     fn disarm(&mut self) {
@@ -428,7 +470,10 @@ enum Media {
 }
 
 fn media_type(headers: &HeaderMap) -> Media {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = value.split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         Media::Json
@@ -444,7 +489,9 @@ fn expect_answer(message: Message, id: &Id) -> Result<Message, LinkError> {
         Kind::Response if message.id() == Some(id) => Ok(message),
         Kind::Error if message.id().is_none_or(|theirs| theirs == id) => Ok(message.with_id(id)),
         Kind::Response | Kind::Error => Err(LinkError::Broke("it answered another request".to_owned())),
-        Kind::Request | Kind::Notification => Err(LinkError::Broke("it answered with no response".to_owned())),
+        Kind::Request | Kind::Notification => {
+            Err(LinkError::Broke("it answered with no response".to_owned()))
+        }
     }
 }
 

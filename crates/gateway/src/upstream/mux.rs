@@ -62,7 +62,11 @@ impl Mux {
         let cancellable = message.method() != Some("initialize");
         let (answer, waiting) = oneshot::channel();
         self.register(&id, answer, events)?;
-        let mut guard = Forget { mux: Arc::clone(self), id, cancel: cancellable };
+        let mut guard = Forget {
+            mux: Arc::clone(self),
+            id,
+            cancel: cancellable,
+        };
         if self.outgoing.send(message).await.is_err() {
             guard.cancel = false;
             return Err(LinkError::Gone);
@@ -83,10 +87,19 @@ impl Mux {
             return Err(LinkError::Gone);
         }
         if pending.len() >= MAX_PENDING {
-            return Err(LinkError::Unavailable("too many requests wait for this server".to_owned()));
+            return Err(LinkError::Unavailable(
+                "too many requests wait for this server".to_owned(),
+            ));
         }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
-        pending.insert(id.clone(), Waiting { order, answer, events });
+        pending.insert(
+            id.clone(),
+            Waiting {
+                order,
+                answer,
+                events,
+            },
+        );
         Ok(())
     }
 

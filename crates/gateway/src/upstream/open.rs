@@ -58,7 +58,14 @@ impl Opening<'_> {
             (Protocol::Auto, Era::Legacy) => vec![full(Era::Legacy), full(Era::Modern)],
             // A slow start must not be taken for an old server: the last attempt has all the time again.
             (Protocol::Auto, Era::Modern) => {
-                vec![Attempt { era: Era::Modern, patience: probe }, full(Era::Legacy), full(Era::Modern)]
+                vec![
+                    Attempt {
+                        era: Era::Modern,
+                        patience: probe,
+                    },
+                    full(Era::Legacy),
+                    full(Era::Modern),
+                ]
             }
         }
     }
@@ -84,7 +91,13 @@ impl Opening<'_> {
                     {
                         stdio.allow_batches();
                     }
-                    return Ok(Link::new(Arc::clone(self.server), version, greeting, wire, FIRST_ID));
+                    return Ok(Link::new(
+                        Arc::clone(self.server),
+                        version,
+                        greeting,
+                        wire,
+                        FIRST_ID,
+                    ));
                 }
                 Err(error) => last = error,
             }
@@ -118,11 +131,18 @@ impl Opening<'_> {
                     if let Wire::Http(http) = &wire {
                         http.speak(version);
                     }
-                    return Ok(Link::new(Arc::clone(self.server), version, greeting, wire, FIRST_ID));
+                    return Ok(Link::new(
+                        Arc::clone(self.server),
+                        version,
+                        greeting,
+                        wire,
+                        FIRST_ID,
+                    ));
                 }
                 Err(error) if is_outage(&error) => return Err(error),
                 Err(error) => {
-                    let old = attempt.era == Era::Legacy && server.kind == HttpKind::Auto && speaks_no_post(&error);
+                    let old =
+                        attempt.era == Era::Legacy && server.kind == HttpKind::Auto && speaks_no_post(&error);
                     if old && let Ok(link) = self.over_sse(uri.clone(), headers.clone()).await {
                         return Ok(link);
                     }
@@ -134,12 +154,27 @@ impl Opening<'_> {
     }
 
     async fn over_sse(&self, uri: Uri, headers: HeaderMap) -> Result<Link, LinkError> {
-        let opened =
-            sse::open(self.pool.clone(), uri, headers, self.caps.clone(), self.unsolicited.clone()).await?;
+        let opened = sse::open(
+            self.pool.clone(),
+            uri,
+            headers,
+            self.caps.clone(),
+            self.unsolicited.clone(),
+        )
+        .await?;
         let wire = Wire::Sse(opened);
-        let attempt = Attempt { era: Era::Legacy, patience: self.server.settings.timeouts.start };
+        let attempt = Attempt {
+            era: Era::Legacy,
+            patience: self.server.settings.timeouts.start,
+        };
         let (version, greeting) = self.greet(&wire, attempt).await?;
-        Ok(Link::new(Arc::clone(self.server), version, greeting, wire, FIRST_ID))
+        Ok(Link::new(
+            Arc::clone(self.server),
+            version,
+            greeting,
+            wire,
+            FIRST_ID,
+        ))
     }
 
     async fn greet(&self, wire: &Wire, attempt: Attempt) -> Result<(Version, Greeting), LinkError> {
@@ -147,12 +182,19 @@ impl Opening<'_> {
             Era::Legacy => self.initialize(),
             Era::Modern => self.discover(),
         };
-        let outgoing = Outgoing { message: request, name: None, mirrored: Vec::new() };
+        let outgoing = Outgoing {
+            message: request,
+            name: None,
+            mirrored: Vec::new(),
+        };
         let answer = tokio::time::timeout(attempt.patience, self.ask(wire, outgoing))
             .await
             .map_err(|_| LinkError::Timeout(attempt.patience.as_secs()))??;
         let Some(result) = answer.result() else {
-            return Err(LinkError::Broke(format!("it refused the handshake: {}", error_text(&answer))));
+            return Err(LinkError::Broke(format!(
+                "it refused the handshake: {}",
+                error_text(&answer)
+            )));
         };
         match attempt.era {
             Era::Legacy => read_initialize(result),
@@ -221,7 +263,10 @@ pub(crate) fn modern_meta(hello: &Hello, offered: &Json, log_level: Option<&str>
 }
 
 fn read_initialize(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
-    let named = result.get("protocolVersion").and_then(Raw::text).unwrap_or_default();
+    let named = result
+        .get("protocolVersion")
+        .and_then(Raw::text)
+        .unwrap_or_default();
     let version = Version::parse(&named)
         .filter(|version| version.era() == Era::Legacy)
         .ok_or_else(|| LinkError::Broke(format!("it speaks version `{named}`, which is not known")))?;
@@ -231,13 +276,18 @@ fn read_initialize(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
 
 fn read_discover(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
     // A clean answer alone is no sign: some servers answer with legacy versions only.
-    let modern = result
-        .get("supportedVersions")
-        .is_some_and(|all| all.items().any(|one| one.text().as_deref() == Some(Version::LATEST.as_str())));
+    let modern = result.get("supportedVersions").is_some_and(|all| {
+        all.items()
+            .any(|one| one.text().as_deref() == Some(Version::LATEST.as_str()))
+    });
     if !modern {
-        return Err(LinkError::Broke("it does not support version 2026-07-28".to_owned()));
+        return Err(LinkError::Broke(
+            "it does not support version 2026-07-28".to_owned(),
+        ));
     }
-    let info = result.pointer(&["_meta", key::SERVER_INFO]).map_or_else(Json::null, Raw::to_json);
+    let info = result
+        .pointer(&["_meta", key::SERVER_INFO])
+        .map_or_else(Json::null, Raw::to_json);
     Ok((Version::LATEST, greeting(result, info)))
 }
 
@@ -246,16 +296,28 @@ fn greeting(result: Raw<'_>, info: Json) -> Greeting {
     Greeting {
         capabilities: result.get("capabilities").map_or_else(empty, Raw::to_json),
         info,
-        instructions: result.get("instructions").and_then(Raw::text).map(std::borrow::Cow::into_owned),
+        instructions: result
+            .get("instructions")
+            .and_then(Raw::text)
+            .map(std::borrow::Cow::into_owned),
         result: result.to_json(),
     }
 }
 
 fn error_text(answer: &Message) -> String {
-    debug_assert!(answer.kind() == Kind::Error, "a response without a result is an error");
+    debug_assert!(
+        answer.kind() == Kind::Error,
+        "a response without a result is an error"
+    );
     let error = answer.error();
-    let code = error.and_then(|error| error.get("code")).and_then(Raw::int).unwrap_or_default();
-    let text = error.and_then(|error| error.get("message")).and_then(Raw::text).unwrap_or_default();
+    let code = error
+        .and_then(|error| error.get("code"))
+        .and_then(Raw::int)
+        .unwrap_or_default();
+    let text = error
+        .and_then(|error| error.get("message"))
+        .and_then(Raw::text)
+        .unwrap_or_default();
     format!("{code} {}", text.chars().take(200).collect::<String>())
 }
 

@@ -1,6 +1,9 @@
 //! The outgoing HTTP client: pooled connections, verified TLS, no redirects, no cookies, no proxies, no
 //! decompression. Nothing else in the gateway opens a connection.
-#![expect(clippy::disallowed_types, reason = "the one place that makes the outgoing HTTP client")]
+#![expect(
+    clippy::disallowed_types,
+    reason = "the one place that makes the outgoing HTTP client"
+)]
 
 use std::time::Duration;
 
@@ -44,7 +47,9 @@ impl Pool {
             let native = rustls_native_certs::load_native_certs();
             roots.add_parsable_certificates(native.certs);
             if roots.is_empty() {
-                return Err(failed("the platform has no root certificates (install `ca-certificates`)"));
+                return Err(failed(
+                    "the platform has no root certificates (install `ca-certificates`)",
+                ));
             }
         }
         let config = builder.with_root_certificates(roots).with_no_client_auth();
@@ -65,7 +70,9 @@ impl Pool {
     /// Sends one request. A redirect comes back as the response that it is.
     pub(crate) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, LinkError> {
         self.client.request(request).await.map_err(|error| {
-            let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(ToString::to_string)
+                .unwrap_or_default();
             LinkError::Unavailable(format!("{error}: {cause}"))
         })
     }

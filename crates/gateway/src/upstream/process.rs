@@ -13,7 +13,9 @@ use mantlet_config::CommandLine;
 
 /// What a server's process inherits besides what the configuration grants: where to find programs and its
 /// home, how to write text; no variable that usually holds a secret.
-const INHERITED: &[&str] = &["PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR"];
+const INHERITED: &[&str] = &[
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
+];
 /// A mark in the environment of the whole tree, by which stragglers that left the group are found.
 const MARK: &str = "MANTLET_SERVER_MARK";
 /// From the end of its input to SIGTERM, and from there to SIGKILL.
@@ -55,7 +57,10 @@ pub(crate) fn start(line: &CommandLine, mark: String) -> Result<(Child, Process)
     let child = command
         .spawn()
         .map_err(|error| LinkError::Unavailable(format!("`{program}` could not be started: {error}")))?;
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let pid = child
+        .id()
+        .and_then(|id| i32::try_from(id).ok())
+        .and_then(Pid::from_raw);
     Ok((child, Process { pid, mark }))
 }
 
@@ -109,7 +114,11 @@ fn stragglers(root: Option<Pid>, mark: &str) -> Vec<Pid> {
         return Vec::new();
     };
     for entry in entries.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse::<i32>().ok())
+        else {
             continue;
         };
         let Some((parent, zombie)) = parent_of(pid) else {
@@ -120,7 +129,10 @@ fn stragglers(root: Option<Pid>, mark: &str) -> Vec<Pid> {
         }
         parents.insert(pid, parent);
         let environ = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        if environ.split(|byte| *byte == 0).any(|entry| entry == needle.as_bytes()) {
+        if environ
+            .split(|byte| *byte == 0)
+            .any(|entry| entry == needle.as_bytes())
+        {
             found.insert(pid);
         }
     }
@@ -128,7 +140,9 @@ fn stragglers(root: Option<Pid>, mark: &str) -> Vec<Pid> {
     loop {
         let more: Vec<i32> = parents
             .iter()
-            .filter(|(pid, parent)| !found.contains(pid) && (found.contains(parent) || Some(**parent) == root))
+            .filter(|(pid, parent)| {
+                !found.contains(pid) && (found.contains(parent) || Some(**parent) == root)
+            })
             .map(|(pid, _)| *pid)
             .collect();
         if more.is_empty() {

@@ -58,7 +58,9 @@ pub(crate) async fn open(
     let mut request = Request::new(Full::new(Bytes::new()));
     *request.uri_mut() = uri.clone();
     request.headers_mut().extend(headers.clone());
-    request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    request
+        .headers_mut()
+        .insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
     let response = tokio::time::timeout(ENDPOINT, pool.send(request))
         .await
         .map_err(|_| LinkError::Timeout(ENDPOINT.as_secs()))??;
@@ -72,12 +74,17 @@ pub(crate) async fn open(
     let endpoint = tokio::time::timeout(ENDPOINT, endpoint).await;
     let endpoint = match endpoint {
         Ok(Ok(text)) => same_origin(&uri, &text),
-        Ok(Err(_)) | Err(_) => Err(LinkError::Broke("its stream did not begin with an `endpoint` event".to_owned())),
+        Ok(Err(_)) | Err(_) => Err(LinkError::Broke(
+            "its stream did not begin with an `endpoint` event".to_owned(),
+        )),
     };
     match endpoint {
         Ok(endpoint) => {
             let writer = tokio::spawn(write(Arc::clone(&mux), pool, endpoint, headers, queue));
-            Ok(Sse { mux, tasks: vec![reader, writer] })
+            Ok(Sse {
+                mux,
+                tasks: vec![reader, writer],
+            })
         }
         Err(error) => {
             reader.abort();
@@ -139,18 +146,29 @@ async fn take(mux: &Arc<Mux>, data: Bytes, caps: &Caps) {
     }
 }
 
-async fn write(mux: Arc<Mux>, pool: Pool, endpoint: Uri, headers: HeaderMap, mut queue: mpsc::Receiver<Message>) {
+async fn write(
+    mux: Arc<Mux>,
+    pool: Pool,
+    endpoint: Uri,
+    headers: HeaderMap,
+    mut queue: mpsc::Receiver<Message>,
+) {
     while let Some(message) = queue.recv().await {
         let mut request = Request::new(Full::new(message.bytes().clone()));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = endpoint.clone();
         request.headers_mut().extend(headers.clone());
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        request
+            .headers_mut()
+            .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let sent = tokio::time::timeout(POST, pool.send(request)).await;
         let accepted = matches!(&sent, Ok(Ok(response)) if response.status().is_success());
         if !accepted {
             match message.id() {
-                Some(id) => mux.answered_badly(id, LinkError::Unavailable("the message was not accepted".to_owned())),
+                Some(id) => mux.answered_badly(
+                    id,
+                    LinkError::Unavailable("the message was not accepted".to_owned()),
+                ),
                 None => mux.stray(),
             }
         }

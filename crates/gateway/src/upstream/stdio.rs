@@ -44,16 +44,30 @@ pub(crate) fn open(
     let (mut child, process) = process::start(line, crate::random::handle())?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-        return Err(LinkError::Unavailable("the server's pipes could not be opened".to_owned()));
+        return Err(LinkError::Unavailable(
+            "the server's pipes could not be opened".to_owned(),
+        ));
     };
     let (to_server, queue) = mpsc::channel(QUEUE);
     let mux = Mux::new(to_server, unsolicited);
     let batches = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(write(Arc::clone(&mux), stdin, queue, Arc::clone(&stop)));
-    tokio::spawn(read(Arc::clone(name), Arc::clone(&mux), stdout, caps.clone(), Arc::clone(&batches)));
+    tokio::spawn(read(
+        Arc::clone(name),
+        Arc::clone(&mux),
+        stdout,
+        caps.clone(),
+        Arc::clone(&batches),
+    ));
     tokio::spawn(drain(Arc::clone(name), stderr));
-    Ok(Stdio { mux, child: Arc::new(Mutex::new(Some(child))), process: Arc::new(process), batches, stop })
+    Ok(Stdio {
+        mux,
+        child: Arc::new(Mutex::new(Some(child))),
+        process: Arc::new(process),
+        batches,
+        stop,
+    })
 }
 
 impl Stdio {
@@ -107,7 +121,13 @@ async fn write(
 /// none (MCP basic/transports/stdio: no embedded newlines).
 pub(crate) fn one_line(bytes: &Bytes) -> Vec<u8> {
     let mut line = Vec::with_capacity(bytes.len().saturating_add(1));
-    line.extend(bytes.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
+    line.extend(bytes.iter().map(|byte| {
+        if matches!(byte, b'\n' | b'\r') {
+            b' '
+        } else {
+            *byte
+        }
+    }));
     line.push(b'\n');
     line
 }
@@ -153,7 +173,11 @@ async fn take_line(name: &Arc<str>, mux: &Arc<Mux>, line: Line, caps: &Caps, bat
             tracing::warn!(server = %name, "the server sent a batch, which this protocol version does not have");
         }
         Err(reject) => {
-            let hint = if looks_like_header(&text) { " (Content-Length framing is not MCP)" } else { "" };
+            let hint = if looks_like_header(&text) {
+                " (Content-Length framing is not MCP)"
+            } else {
+                ""
+            };
             tracing::warn!(server = %name, %reject, "a line of the server is no message and was dropped{hint}");
             match reject.id().cloned() {
                 Some(id) => mux.answered_badly(&id, LinkError::Rejected(reject)),
@@ -188,12 +212,17 @@ async fn drain(name: Arc<str>, mut stderr: ChildStderr) {
 fn show(name: &Arc<str>, line: &Line) {
     match line {
         Line::Text(text) => tracing::info!(target: "server", server = %name, "{}", plain(text)),
-        Line::TooLong { bytes } => tracing::info!(target: "server", server = %name, "(a line of {bytes} bytes)"),
+        Line::TooLong { bytes } => {
+            tracing::info!(target: "server", server = %name, "(a line of {bytes} bytes)")
+        }
         Line::Blank => {}
     }
 }
 
 /// Text of a server made safe for a terminal and a log: control characters become `·`.
 pub(crate) fn plain(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+    String::from_utf8_lossy(text)
+        .chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
 }
