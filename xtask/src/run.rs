@@ -1,5 +1,7 @@
 //! Running programs: shown before they run, with a time limit, ended with everything they started.
 
+#![expect(clippy::disallowed_methods, reason = "this program exists to run programs")]
+
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,5 +1,11 @@
 //! The examples load, the published schema is current and agrees with them, and what it calls a default is one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test says what is wrong by panicking"
+)]
+
 use std::path::{Path, PathBuf};
 
 use mantlet_config::{Settings, Transport, json_schema, load, parse};

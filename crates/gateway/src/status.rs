@@ -125,95 +125,98 @@ const IN_FORCE: &str = "in force";
 const PARTLY: &str = "partly";
 const NOT: &str = "not in force";
 
+/// What does not depend on the configuration: number, name, state, and what that rests on.
+const PRACTICES: [(u8, &str, &str, &str); 15] = [
+    (
+        1,
+        "input validation",
+        IN_FORCE,
+        "one strict parse; headers equal body; arguments and results against JSON Schema; resource URIs without traversal",
+    ),
+    (
+        2,
+        "access control",
+        IN_FORCE,
+        "every HTTP request needs the token, stdio is the local user; Cedar, default deny",
+    ),
+    (
+        3,
+        "secure communication",
+        PARTLY,
+        "loopback only; Host and Origin checked; TLS to servers verified; no TLS towards clients yet",
+    ),
+    (
+        4,
+        "rate limiting",
+        PARTLY,
+        "concurrency and session caps per caller, size caps everywhere; no rates or budgets yet",
+    ),
+    (
+        5,
+        "logging and monitoring",
+        PARTLY,
+        "every message and verdict in a hash-chained log, no record no reply; no signed checkpoints, export or metrics yet",
+    ),
+    (
+        6,
+        "secure storage",
+        NOT,
+        "there is no vault yet; nothing secret is stored but the token file (mode 0600)",
+    ),
+    (
+        7,
+        "token management",
+        PARTLY,
+        "the inbound token never leaves the process; servers get only configured credentials; no exchange yet",
+    ),
+    (
+        8,
+        "session management",
+        IN_FORCE,
+        "256-bit ids bound to caller and endpoint, idle and absolute expiry, never authentication",
+    ),
+    (
+        9,
+        "sandboxed tool execution",
+        NOT,
+        "servers run with the rights of this user; only their environment and descendants are controlled",
+    ),
+    (10, "regular security audits", NOT, "not built yet"),
+    (11, "prompt validation", NOT, "not built yet"),
+    (
+        12,
+        "delegated authentication",
+        NOT,
+        "not built yet: a generated token stands in for an identity provider",
+    ),
+    (
+        13,
+        "scoped permissions",
+        PARTLY,
+        "per tool, resource and prompt, lists filtered by the same decisions; not yet per argument, role or approval",
+    ),
+    (
+        14,
+        "data minimisation",
+        PARTLY,
+        "the log keeps digests instead of contents unless told otherwise; answers are not cut down yet",
+    ),
+    (15, "vulnerability scanning", NOT, "not built yet"),
+];
+
 fn practices(gateway: &Gateway) -> Vec<Practice> {
-    let in_force = gateway.in_force();
-    let settings = &in_force.settings;
-    let anonymous = settings.identity.anonymous;
-    let row = |number, name, state, detail: &str| Practice {
-        number,
-        name,
-        state,
-        detail: detail.to_owned(),
+    let anonymous = gateway.in_force().settings.identity.anonymous;
+    let row = |(number, name, state, detail): (u8, &'static str, &'static str, &str)| {
+        let open = number == 2 && anonymous;
+        Practice {
+            number,
+            name,
+            state: if open { PARTLY } else { state },
+            detail: if open { OPEN_TO_ALL_HERE } else { detail }.to_owned(),
+        }
     };
-    vec![
-        row(
-            1,
-            "input validation",
-            IN_FORCE,
-            "one strict parse; headers equal body; arguments and results against JSON Schema; resource URIs without traversal",
-        ),
-        row(
-            2,
-            "access control",
-            if anonymous { PARTLY } else { IN_FORCE },
-            if anonymous {
-                "Cedar, default deny; but anyone on this machine may call without a token, as the configuration says"
-            } else {
-                "every HTTP request needs the token, stdio is the local user; Cedar, default deny"
-            },
-        ),
-        row(
-            3,
-            "secure communication",
-            PARTLY,
-            "loopback only; Host and Origin checked; TLS to servers verified; no TLS towards clients yet",
-        ),
-        row(
-            4,
-            "rate limiting",
-            PARTLY,
-            "concurrency and session caps per caller, size caps everywhere; no rates or budgets yet",
-        ),
-        row(
-            5,
-            "logging and monitoring",
-            PARTLY,
-            "every message and verdict in a hash-chained log, no record no reply; no signed checkpoints, export or metrics yet",
-        ),
-        row(
-            6,
-            "secure storage",
-            NOT,
-            "there is no vault yet; nothing secret is stored but the token file (mode 0600)",
-        ),
-        row(
-            7,
-            "token management",
-            PARTLY,
-            "the inbound token never leaves the process; servers get only configured credentials; no exchange yet",
-        ),
-        row(
-            8,
-            "session management",
-            IN_FORCE,
-            "256-bit ids bound to caller and endpoint, idle and absolute expiry, never authentication",
-        ),
-        row(
-            9,
-            "sandboxed tool execution",
-            NOT,
-            "servers run with the rights of this user; only their environment and descendants are controlled",
-        ),
-        row(10, "regular security audits", NOT, "not built yet"),
-        row(11, "prompt validation", NOT, "not built yet"),
-        row(
-            12,
-            "delegated authentication",
-            NOT,
-            "not built yet: a generated token stands in for an identity provider",
-        ),
-        row(
-            13,
-            "scoped permissions",
-            PARTLY,
-            "per tool, resource and prompt, lists filtered by the same decisions; not yet per argument, role or approval",
-        ),
-        row(
-            14,
-            "data minimisation",
-            PARTLY,
-            "the log keeps digests instead of contents unless told otherwise; answers are not cut down yet",
-        ),
-        row(15, "vulnerability scanning", NOT, "not built yet"),
-    ]
+    PRACTICES.into_iter().map(row).collect()
 }
+
+const OPEN_TO_ALL_HERE: &str =
+    "Cedar, default deny; but anyone on this machine may call without a token, as the configuration says";

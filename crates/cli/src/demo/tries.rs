@@ -137,12 +137,7 @@ async fn validation(site: &Site, session: &str) -> Vec<Row> {
             &duplicate,
             "duplicate_key",
         ),
-        refused(
-            VALIDATION,
-            "a key that differs in case only",
-            &twin,
-            "lookalike_key",
-        ),
+        refused(VALIDATION, "a key that differs in case only", &twin, "twin_key"),
         refused(
             VALIDATION,
             "the same key, once written with an escape",

@@ -270,7 +270,7 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
                 }
                 lock(&client.parked.calls).remove(&state);
                 let answer = outcome.map_err(|error| links::failure(&link.server, error));
-                finish(here, &mut visits, answer).await;
+                finish(here, &mut visits, answer);
                 return;
             }
             visit = visits.recv() => match visit {
@@ -303,7 +303,7 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
 }
 
 /// An answer that came while the client was away waits for it once more.
-async fn finish(here: Option<Visit>, visits: &mut mpsc::Receiver<Visit>, answer: Result<Message, Refusal>) {
+fn finish(here: Option<Visit>, visits: &mut mpsc::Receiver<Visit>, answer: Result<Message, Refusal>) {
     let visit = match here {
         Some(visit) => Some(visit),
         None => visits.try_recv().ok(),

@@ -158,8 +158,8 @@ async fn route(
 ) -> Response<Payload> {
     let outcome = match *request.method() {
         Method::POST => return post(gateway, via, caller, request).await,
-        Method::GET => general_stream(gateway, &via, &caller, request.headers()).await,
-        Method::DELETE => end_session(gateway, &via, &caller).await,
+        Method::GET => general_stream(gateway, &via, &caller, request.headers()),
+        Method::DELETE => end_session(gateway, &via, &caller),
         _ => Err(Refusal::new(
             Reason::MethodNotAllowed,
             "use POST, or GET and DELETE within a session",
@@ -237,7 +237,7 @@ async fn body(gateway: &Gateway, request: Request<Incoming>) -> Result<Bytes, Re
 }
 
 /// GET: the general stream of a session of the initialize era. Stateless clients have none.
-async fn general_stream(
+fn general_stream(
     gateway: &Arc<Gateway>,
     via: &Via,
     caller: &Caller,
@@ -272,11 +272,7 @@ async fn general_stream(
 }
 
 /// DELETE: the client ends its session, and with it its servers' processes and sessions.
-async fn end_session(
-    gateway: &Arc<Gateway>,
-    via: &Via,
-    caller: &Caller,
-) -> Result<Response<Payload>, Refusal> {
+fn end_session(gateway: &Arc<Gateway>, via: &Via, caller: &Caller) -> Result<Response<Payload>, Refusal> {
     let (endpoint, head) = session_door(via)?;
     let ended = gateway.clients.end_session(session_id(head)?, caller, endpoint);
     let Some(client) = ended else {

@@ -136,7 +136,7 @@ async fn read(
             Ok(read) => read,
         };
         lines.push(chunk.get(..read).unwrap_or_default());
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             take(gateway, caller, via, out, line, cap, &mut running).await;
         }
         if out.is_gone() {

@@ -327,7 +327,7 @@ impl Inner {
             parser
                 .push(data)
                 .map_err(|error| LinkError::Broke(error.to_string()))?;
-            while let Some(event) = parser.next() {
+            for event in parser.by_ref() {
                 place.note(&event);
                 if event.data.is_empty() || event.event.as_deref().is_some_and(|kind| kind != "message") {
                     continue;

@@ -121,7 +121,7 @@ async fn read(mux: Arc<Mux>, mut body: Incoming, caps: Caps, found: oneshot::Sen
         if parser.push(data).is_err() {
             break;
         }
-        while let Some(event) = parser.next() {
+        for event in parser.by_ref() {
             match event.event.as_deref() {
                 Some("endpoint") => {
                     if let Some(found) = found.take() {

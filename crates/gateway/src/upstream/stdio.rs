@@ -141,7 +141,7 @@ async fn read(name: Arc<str>, mux: Arc<Mux>, mut stdout: ChildStdout, caps: Caps
             Ok(read) => read,
         };
         lines.push(chunk.get(..read).unwrap_or_default());
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             take_line(&name, &mux, line, &caps, &batches).await;
         }
     }
@@ -197,7 +197,7 @@ async fn drain(name: Arc<str>, mut stderr: ChildStderr) {
             break;
         }
         lines.push(chunk.get(..read).unwrap_or_default());
-        while let Some(line) = lines.next() {
+        for line in lines.by_ref() {
             if window.elapsed() > Duration::from_secs(60) {
                 window = tokio::time::Instant::now();
                 shown.store(0, Ordering::Relaxed);
