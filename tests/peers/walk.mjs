@@ -7,7 +7,7 @@ const task = JSON.parse(text);
 const answers = {
   sampling: { role: "assistant", content: { type: "text", text: "sampled" }, model: "none", stopReason: "endTurn" },
   elicitation: { action: "decline" },
-  roots: { roots: [{ uri: "file:///srv/walk", name: "walk" }] },
+  roots: { roots: [{ uri: task.root, name: "walk" }] },
 };
 const identity = { name: "walk", version: "1.0.0" };
 const capabilities = { sampling: {}, elicitation: {}, roots: {} };
@@ -63,7 +63,7 @@ async function pages(method, member) {
     } while (cursor !== undefined);
     return found;
   } catch (error) {
-    return { error: error.code };
+    return { error: error.code, message: error.message };
   }
 }
 
@@ -87,6 +87,7 @@ seen.reads = await each(task.reads, (uri) => client.readResource({ uri }));
 if (task.read_all && Array.isArray(seen.resources)) {
   seen.all = await each(seen.resources, (r) => client.readResource({ uri: r.uri }));
 }
-console.log(JSON.stringify(seen));
 await client.close();
+// The last line: the SDK itself writes to standard output as well.
+await new Promise((done) => process.stdout.write(`\n${JSON.stringify(seen)}\n`, done));
 process.exit(0);

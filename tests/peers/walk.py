@@ -1,7 +1,7 @@
 """Walks through everything an MCP server offers with the official Python SDK and prints what it saw as JSON.
 
 The one argument is the walk as JSON: `command` and `environment`, or `url` and `token`; `era` (legacy, modern, auto);
-`calls`, `prompts` and `reads`. Questions of the server (sampling, elicitation, roots) get the same answers each time,
+`root`, `calls`, `prompts` and `reads`. Questions of the server (sampling, elicitation, roots) get the same answers each time,
 so that two walks can be compared.
 """
 
@@ -30,8 +30,11 @@ async def elicit(context, params):
     return types.ElicitResult(action="decline")
 
 
-async def roots(context):
-    return types.ListRootsResult(roots=[types.Root(uri="file:///srv/walk", name="walk")])
+def roots(task):
+    async def answer(context):
+        return types.ListRootsResult(roots=[types.Root(uri=task["root"], name="walk")])
+
+    return answer
 
 
 async def attempt(awaitable):
@@ -51,7 +54,7 @@ async def pages(method, member):
             if cursor is None:
                 return found
     except MCPError as error:
-        return {"error": error.error.code}
+        return {"error": error.error.code, "message": error.error.message}
 
 
 async def walk(task):
@@ -64,7 +67,7 @@ async def walk(task):
         command, *arguments = task["command"]
         server = StdioServerParameters(command=command, args=arguments, env=task.get("environment"))
     era = {"modern": "2026-07-28"}.get(task["era"], task["era"])
-    callbacks = dict(sampling_callback=sample, elicitation_callback=elicit, list_roots_callback=roots)
+    callbacks = dict(sampling_callback=sample, elicitation_callback=elicit, list_roots_callback=roots(task))
     async with Client(server, mode=era, cache=None, read_timeout_seconds=60, **callbacks) as client:
         seen = {
             "version": client.protocol_version,

@@ -2,7 +2,7 @@
 //! be looked up.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
@@ -95,12 +95,10 @@ async fn open_link(
         Ok(link) => {
             server.health.opened(link.version.as_str());
             let link = Arc::new(link);
-            let cell = Arc::new(OnceLock::new());
-            drop(cell.set(Arc::downgrade(&link)));
             tokio::spawn(listen(
                 Arc::downgrade(gateway),
                 Arc::downgrade(client),
-                cell,
+                Arc::downgrade(&link),
                 events,
             ));
             if client.era == Era::Modern || client.ready.load(Ordering::Acquire) {
@@ -166,12 +164,12 @@ async fn restore(client: &Client, link: &Link) {
 async fn listen(
     gateway: Weak<Gateway>,
     client: Weak<Client>,
-    link: Arc<OnceLock<Weak<Link>>>,
+    link: Weak<Link>,
     mut events: mpsc::Receiver<Event>,
 ) {
     while let Some(event) = events.recv().await {
-        let link = link.get().and_then(Weak::upgrade);
-        let (Some(gateway), Some(client), Some(link)) = (gateway.upgrade(), client.upgrade(), link) else {
+        let (Some(gateway), Some(client), Some(link)) = (gateway.upgrade(), client.upgrade(), link.upgrade())
+        else {
             return;
         };
         from_server::event(&Context::outside(&gateway, &client, &link), event).await;
@@ -218,7 +216,7 @@ fn unavailable(server: &Server, why: &str) -> Refusal {
 /// A request of the gateway's own, without a client behind it.
 pub(crate) async fn plain(link: &Link, method: &str, params: Option<Json>) -> Result<Message, LinkError> {
     let message = Message::request(&link.next_id(), method, params);
-    let (events, mut ignored) = mpsc::channel(16);
+    let (events, mut said) = mpsc::channel(16);
     let patience = link.server.settings.timeouts.start;
     let call = link.call(
         Outgoing {
@@ -234,13 +232,8 @@ pub(crate) async fn plain(link: &Link, method: &str, params: Option<Json>) -> Re
     loop {
         tokio::select! {
             outcome = &mut call => return outcome,
-            // A question during a request of ours has nobody to answer it; it is not for the client.
-            Some(event) = ignored.recv() => if let Event::Ask(question) = event
-                && let Some(id) = question.id()
-            {
-                let no = Message::error_response(Some(id), -32601, "nobody can answer this now", None);
-                link.send(no).await?;
-            },
+            // A question during a request of ours has to do with the client, not with the request.
+            Some(event) = said.recv() => drop(link.outside.try_send(event)),
             () = &mut deadline => return Err(LinkError::Timeout(patience.as_secs())),
         }
     }

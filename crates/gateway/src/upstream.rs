@@ -1,8 +1,8 @@
 //! The way to the servers. A `Server` is what the configuration names; a `Link` is one open connection to it,
 //! of one era, owned by one client. Transports are in `upstream/`; who may send what is decided on the path.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use mantlet_config::Server as Settings;
 use mantlet_wire::{Era, Id, Json, Message, Reject, Version};
@@ -20,6 +20,9 @@ pub(crate) mod stdio;
 
 use catalog::{Catalog, FactsCache};
 use health::Health;
+
+/// Questions of one server that may wait for a request which can carry them.
+const MAX_HELD: usize = 16;
 
 /// A server of the configuration, with what was learnt of it.
 #[derive(Debug)]
@@ -107,6 +110,9 @@ pub(crate) struct Link {
     pub(crate) greeting: Greeting,
     pub(crate) catalog: Catalog,
     wire: Wire,
+    /// Where goes what the server says outside any request of a client.
+    pub(crate) outside: mpsc::Sender<Event>,
+    held: Mutex<Vec<Message>>,
     next_id: AtomicI64,
     initialized: AtomicBool,
 }
@@ -124,6 +130,7 @@ impl Link {
         version: Version,
         greeting: Greeting,
         wire: Wire,
+        outside: mpsc::Sender<Event>,
         next_id: i64,
     ) -> Self {
         Self {
@@ -132,6 +139,8 @@ impl Link {
             greeting,
             catalog: Catalog::default(),
             wire,
+            outside,
+            held: Mutex::default(),
             next_id: AtomicI64::new(next_id),
             initialized: AtomicBool::new(false),
         }
@@ -148,6 +157,27 @@ impl Link {
             http.listen();
         }
         Ok(())
+    }
+
+    /// Keeps a question that a stateless client can only be asked with a later request; gives it back when there
+    /// are too many.
+    pub(crate) fn hold(&self, question: Message) -> Result<(), Message> {
+        let mut held = crate::client::lock(&self.held);
+        if held.len() >= MAX_HELD {
+            return Err(question);
+        }
+        held.push(question);
+        Ok(())
+    }
+
+    /// The server takes a question back.
+    pub(crate) fn let_go(&self, id: &Id) {
+        crate::client::lock(&self.held).retain(|question| question.id() != Some(id));
+    }
+
+    /// The questions that wait for a request which can carry them.
+    pub(crate) fn take_held(&self) -> Vec<Message> {
+        std::mem::take(&mut *crate::client::lock(&self.held))
     }
 
     pub(crate) fn era(&self) -> Era {

@@ -21,6 +21,8 @@ use crate::{Gateway, links, random};
 
 /// How long a call waits for its client to come back.
 const PARKED: Duration = Duration::from_secs(10 * 60);
+/// Requests whose answer may be that input is required (MCP 2026-07-28 basic/patterns/mrtr §Supported Requests).
+const MAY_ASK: &[&str] = &["tools/call", "prompts/get", "resources/read"];
 /// Calls that may be parked for one client.
 const MAX_PARKED: usize = 64;
 
@@ -165,8 +167,12 @@ async fn start(
         calls.insert(state.clone(), entry);
     }
     follow_log_level(&visit.cx).await;
-    let outgoing = old_request(gateway, call, link);
-    tokio::spawn(async move { keep(outgoing, visit, visits, state).await });
+    let stay = Stay {
+        outgoing: old_request(gateway, call, link),
+        state,
+        may_ask: MAY_ASK.contains(&call.message().method().unwrap_or_default()),
+    };
+    tokio::spawn(keep(stay, visit, visits));
     Ok(())
 }
 
@@ -233,18 +239,36 @@ fn old_request(_gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Out
     }
 }
 
+/// One call that its client may leave and come back to.
+struct Stay {
+    outgoing: Outgoing,
+    state: String,
+    may_ask: bool,
+}
+
+/// What the client was asked and has not answered, by the name it was asked under: the server's id, the question.
+type Open = HashMap<String, (Id, serde_json::Value)>;
+
 /// Keeps one call going while its client comes and goes.
-async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit>, state: String) {
+async fn keep(stay: Stay, first: Visit, mut visits: mpsc::Receiver<Visit>) {
     let client = Arc::clone(&first.cx.client);
     let link = Arc::clone(&first.cx.link);
-    let (to_us, mut events) = mpsc::channel::<Event>(32);
-    let call = link.call(outgoing, &to_us);
-    tokio::pin!(call);
+    let (state, may_ask) = (stay.state, stay.may_ask);
     let mut here = Some(first);
-    let mut open: HashMap<String, (Id, serde_json::Value)> = HashMap::new();
+    let mut open = Open::new();
     let mut asked = 0_u32;
+    if may_ask {
+        for question in link.take_held() {
+            asked = asked.saturating_add(1);
+            open.extend(as_input(&question).map(|input| (format!("q{asked}"), input)));
+        }
+        ask_first(&link, &mut here, &mut visits, &mut open, &state).await;
+    }
+    let (to_us, mut events) = mpsc::channel::<Event>(32);
+    let call = link.call(stay.outgoing, &to_us);
+    tokio::pin!(call);
     let patience = link.server.settings.timeouts.call;
-    loop {
+    while here.is_some() || !open.is_empty() {
         let limit = if open.is_empty() { patience } else { PARKED };
         let visitor_left = async {
             match here.as_mut() {
@@ -256,9 +280,9 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
             biased;
             Some(event) = events.recv() => {
                 let cx = here.as_ref().map(|visit| &visit.cx);
-                if let Some((question, id)) = meant_for_client(cx, &link, event).await {
+                if let Some(input) = meant_for_client(cx, &link, may_ask, event).await {
                     asked = asked.saturating_add(1);
-                    open.insert(format!("q{asked}"), (id, question));
+                    open.insert(format!("q{asked}"), input);
                     hand_over(&mut here, &open, &state);
                 }
             }
@@ -289,6 +313,10 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
     }
     // Leaving drops the call, which tells the server that it is cancelled.
     lock(&client.parked.calls).remove(&state);
+    for (id, _) in open.values() {
+        let no = Message::error_response(Some(id), -32601, "the client did not answer", None);
+        drop(link.send(no).await);
+    }
     if let Some(visit) = here {
         let late = Refusal::new(
             Reason::UpstreamTimeout,
@@ -299,6 +327,24 @@ async fn keep(outgoing: Outgoing, first: Visit, mut visits: mpsc::Receiver<Visit
             ),
         );
         drop(visit.reply.send(Outcome::Done(Err(late))));
+    }
+}
+
+/// What the server asked while no request could carry its questions is asked before the call goes out.
+async fn ask_first(
+    link: &Arc<Link>,
+    here: &mut Option<Visit>,
+    visits: &mut mpsc::Receiver<Visit>,
+    open: &mut Open,
+    state: &str,
+) {
+    while !open.is_empty() {
+        hand_over(here, open, state);
+        let Ok(Some(visit)) = tokio::time::timeout(PARKED, visits.recv()).await else {
+            return;
+        };
+        take_answers(link, &visit, open).await;
+        *here = Some(visit);
     }
 }
 
@@ -317,10 +363,11 @@ fn finish(here: Option<Visit>, visits: &mut mpsc::Receiver<Visit>, answer: Resul
 async fn meant_for_client(
     cx: Option<&Context>,
     link: &Arc<Link>,
+    may_ask: bool,
     event: Event,
-) -> Option<(serde_json::Value, Id)> {
+) -> Option<(Id, serde_json::Value)> {
     let question = match event {
-        Event::Ask(question) if question.method() != Some("ping") => question,
+        Event::Ask(question) if may_ask && question.method() != Some("ping") => question,
         other => {
             if let Some(cx) = cx {
                 from_server::event(cx, other).await;
@@ -341,6 +388,12 @@ async fn meant_for_client(
         drop(link.send(no).await);
         return None;
     }
+    as_input(&question)
+}
+
+/// A question as a member of `inputRequests`, with the server's id.
+fn as_input(question: &Message) -> Option<(Id, serde_json::Value)> {
+    let id = question.id()?.clone();
     let mut request = serde_json::Map::new();
     request.insert("method".to_owned(), question.method().unwrap_or_default().into());
     if let Some(params) = question.params() {
@@ -351,11 +404,11 @@ async fn meant_for_client(
         }
         request.insert("params".to_owned(), params);
     }
-    Some((serde_json::Value::Object(request), id))
+    Some((id, serde_json::Value::Object(request)))
 }
 
 /// Tells the waiting client what is asked; it leaves with that and comes back with the answers.
-fn hand_over(here: &mut Option<Visit>, open: &HashMap<String, (Id, serde_json::Value)>, state: &str) {
+fn hand_over(here: &mut Option<Visit>, open: &Open, state: &str) {
     if let Some(visit) = here.take() {
         let requests = open
             .iter()
@@ -369,7 +422,7 @@ fn hand_over(here: &mut Option<Visit>, open: &HashMap<String, (Id, serde_json::V
 }
 
 /// Gives the server the answers that came; what is still open is asked again.
-async fn take_answers(link: &Arc<Link>, visit: &Visit, open: &mut HashMap<String, (Id, serde_json::Value)>) {
+async fn take_answers(link: &Arc<Link>, visit: &Visit, open: &mut Open) {
     for (name, answer) in &visit.responses {
         if let Some((id, _)) = open.remove(name) {
             drop(link.send(Message::response(&id, answer.clone())).await);

@@ -118,6 +118,9 @@ pub(crate) async fn withdrawn(cx: &Context, message: &Message) {
         .params()
         .and_then(|params| params.get("requestId"))
         .and_then(Raw::id);
+    if let Some(theirs) = &theirs {
+        cx.link.let_go(theirs);
+    }
     let Some(id) = theirs.and_then(|theirs| cx.client.ask_of(&cx.link, &theirs)) else {
         return;
     };

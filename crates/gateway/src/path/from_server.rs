@@ -207,6 +207,13 @@ async fn ask(cx: &Context, question: Message) {
         return;
     }
     match decide(cx, &question).await {
+        // A stateless client can be asked only as the answer to a request of its own (MCP 2026-07-28 mrtr).
+        Ok(()) if cx.client.era == Era::Modern && cx.link.era() == Era::Legacy => {
+            if cx.link.hold(question).is_err() {
+                let no = Message::error_response(Some(&id), -32601, "too many questions wait", None);
+                drop(cx.link.send(no).await);
+            }
+        }
         Ok(()) => {
             let cx = cx.clone();
             cx.open_questions.fetch_add(1, Ordering::AcqRel);

@@ -91,13 +91,7 @@ impl Opening<'_> {
                     {
                         stdio.allow_batches();
                     }
-                    return Ok(Link::new(
-                        Arc::clone(self.server),
-                        version,
-                        greeting,
-                        wire,
-                        FIRST_ID,
-                    ));
+                    return Ok(self.link(version, greeting, wire));
                 }
                 Err(error) => last = error,
             }
@@ -131,13 +125,7 @@ impl Opening<'_> {
                     if let Wire::Http(http) = &wire {
                         http.speak(version);
                     }
-                    return Ok(Link::new(
-                        Arc::clone(self.server),
-                        version,
-                        greeting,
-                        wire,
-                        FIRST_ID,
-                    ));
+                    return Ok(self.link(version, greeting, wire));
                 }
                 Err(error) if is_outage(&error) => return Err(error),
                 Err(error) => {
@@ -168,13 +156,19 @@ impl Opening<'_> {
             patience: self.server.settings.timeouts.start,
         };
         let (version, greeting) = self.greet(&wire, attempt).await?;
-        Ok(Link::new(
-            Arc::clone(self.server),
+        Ok(self.link(version, greeting, wire))
+    }
+
+    fn link(&self, version: Version, greeting: Greeting, wire: Wire) -> Link {
+        let server = Arc::clone(self.server);
+        Link::new(
+            server,
             version,
             greeting,
             wire,
+            self.unsolicited.clone(),
             FIRST_ID,
-        ))
+        )
     }
 
     async fn greet(&self, wire: &Wire, attempt: Attempt) -> Result<(Version, Greeting), LinkError> {

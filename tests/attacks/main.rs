@@ -1,0 +1,2 @@
+//! Attacks as data.
+fn main() {}
