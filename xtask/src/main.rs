@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask COMMAND`. One file a command.
 
+mod peers;
 mod run;
 mod schema;
 mod test;
@@ -10,6 +11,8 @@ use std::process::ExitCode;
 const HELP: &str = "\
 cargo xtask COMMAND
   test          everything that CI runs: format, lints, tests, end to end, tidiness
+  peers         install the real clients and servers that the tests talk to
+  e2e           the end-to-end and attack tests only
   tidy          sizes, crate arrows, docs that must name what the code has
   schema        write the configuration's JSON Schema anew";
 
@@ -19,6 +22,8 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
         "test" => test::run(&rest),
+        "peers" => peers::install(&rest),
+        "e2e" => test::end_to_end(),
         "tidy" => tidy::run(&rest),
         "schema" => schema::run(&rest),
         "" | "help" | "--help" => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::{run, tidy};
+use crate::{peers, run, tidy};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -42,21 +42,14 @@ pub fn run(_arguments: &[String]) -> Result<()> {
         &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
         30 * MINUTE,
     );
-    if run::has("cargo", &["nextest", "--version"]) {
-        tally.step(
-            "tests",
-            &["nextest", "run", "--workspace", "--no-fail-fast"],
-            30 * MINUTE,
-        );
-    } else {
-        tally.step("tests", &["test", "--workspace", "--no-fail-fast"], 30 * MINUTE);
-    }
+    tally.note("peers", peers::install(&[]));
+    tally.step("the binaries", &["build", "--workspace", "--bins"], 30 * MINUTE);
+    tests(&mut tally, "tests", &["--workspace"]);
     tally.step(
         "documentation tests",
         &["test", "--workspace", "--doc", "--quiet"],
         15 * MINUTE,
     );
-    tally.step("the binary", &["build", "-p", "mantlet"], 15 * MINUTE);
     tally.step(
         "the demo",
         &["run", "--quiet", "-p", "mantlet", "--", "demo", "--once"],
@@ -64,10 +57,38 @@ pub fn run(_arguments: &[String]) -> Result<()> {
     );
     println!("\n== tidy");
     tally.note("tidy", tidy::run(&[]));
-    let failed = tally.failed.len();
-    println!("\nsteps: {} passed, {failed} failed", tally.passed);
-    if failed > 0 {
-        bail!("failed: {}", tally.failed.join(", "));
+    tally.close()
+}
+
+/// Only what runs the built binary between clients and servers.
+pub fn end_to_end() -> Result<()> {
+    let mut tally = Tally {
+        passed: 0,
+        failed: Vec::new(),
+    };
+    tally.note("peers", peers::install(&[]));
+    tally.step("the binaries", &["build", "--workspace", "--bins"], 30 * MINUTE);
+    tests(&mut tally, "end to end", &["-p", "mantlet-tests"]);
+    tally.close()
+}
+
+fn tests(tally: &mut Tally, what: &str, which: &[&str]) {
+    let runner: &[&str] = if run::has("cargo", &["nextest", "--version"]) {
+        &["nextest", "run", "--no-fail-fast"]
+    } else {
+        &["test", "--no-fail-fast"]
+    };
+    tally.step(what, &[runner, which].concat(), 40 * MINUTE);
+}
+
+impl Tally {
+    fn close(self) -> Result<()> {
+        let tally = self;
+        let failed = tally.failed.len();
+        println!("\nsteps: {} passed, {failed} failed", tally.passed);
+        if failed > 0 {
+            bail!("failed: {}", tally.failed.join(", "));
+        }
+        Ok(())
     }
-    Ok(())
 }
