@@ -5,17 +5,22 @@
     clippy::disallowed_methods,
     clippy::panic,
     clippy::unwrap_used,
-    clippy::expect_used,
+    clippy::print_stderr,
+    clippy::indexing_slicing,
     clippy::missing_panics_doc,
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
 
+pub mod client;
 pub mod http;
 pub mod lines;
 pub mod peers;
+pub mod processes;
+pub mod puppets;
 pub mod serving;
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 /// The root of the repository.
 #[must_use]
@@ -41,4 +46,19 @@ pub fn binary(name: &str) -> PathBuf {
         path.display()
     );
     path
+}
+
+/// Waits until something is so, a minute at most: machines that test are often busy.
+///
+/// # Panics
+/// It never was.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < end, "waited a minute in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }

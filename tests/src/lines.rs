@@ -50,9 +50,14 @@ impl Talk {
 
     /// Says one line.
     pub fn say(&mut self, line: &str) {
+        self.say_bytes(line.as_bytes());
+    }
+
+    /// Says bytes and ends the line.
+    pub fn say_bytes(&mut self, line: &[u8]) {
         if let Some(stdin) = &mut self.stdin {
             // It may have ended; the next `hear` shows that.
-            let _gone = stdin.write_all(format!("{line}\n").as_bytes());
+            let _gone = stdin.write_all(&[line, b"\n"].concat());
             let _gone = stdin.flush();
         }
     }

@@ -34,7 +34,7 @@ impl Serving {
     pub fn start_with(configuration: &str, environment: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("mantlet.yaml");
-        let listen = if configuration.contains("listen:") {
+        let listen = if configuration.contains("listen") {
             ""
         } else {
             "listen: { address: 127.0.0.1:0 }\n"

@@ -1,5 +1,6 @@
 //! Project tasks: `cargo xtask COMMAND`. One file a command.
 
+mod bench;
 mod peers;
 mod run;
 mod schema;
@@ -14,6 +15,7 @@ cargo xtask COMMAND
   peers         install the real clients and servers that the tests talk to
   e2e           the end-to-end and attack tests only
   tidy          sizes, crate arrows, docs that must name what the code has
+  bench         what the gateway costs: a raw echo server, direct and through it
   schema        write the configuration's JSON Schema anew";
 
 fn main() -> ExitCode {
@@ -25,6 +27,7 @@ fn main() -> ExitCode {
         "peers" => peers::install(&rest),
         "e2e" => test::end_to_end(),
         "tidy" => tidy::run(&rest),
+        "bench" => bench::run(&rest),
         "schema" => schema::run(&rest),
         "" | "help" | "--help" => {
             println!("{HELP}");

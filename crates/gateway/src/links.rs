@@ -301,10 +301,18 @@ pub(crate) async fn tool(
     name: &str,
 ) -> Result<Arc<ToolFacts>, Refusal> {
     let link = to(gateway, client, server).await?;
-    if let Some(tool) = link.catalog.tool(name) {
-        return Ok(tool);
+    if link.catalog.tool(name).is_none() {
+        refresh(gateway, client, &link, name).await?;
     }
-    refresh(gateway, client, &link, name).await?;
+    if link.catalog.is_ambiguous(name) {
+        return Err(Refusal::new(
+            Reason::AmbiguousName,
+            format!(
+                "server `{}` lists this tool twice, with two definitions: nobody can say which one is meant",
+                server.name
+            ),
+        ));
+    }
     link.catalog.tool(name).ok_or_else(|| {
         let shown: String = name.chars().take(128).collect();
         Refusal::new(

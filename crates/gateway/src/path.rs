@@ -229,12 +229,16 @@ fn reply(outcome: Result<Answer, Refusal>, id: Option<&Id>, face: Face) -> Reply
     }
 }
 
+/// Where a result that refuses a call says why.
+const REASON: &str = "io.mantlet/reason";
+
 /// Wrong arguments are told as a tool's own error, which the model reads and can mend (MCP server/tools §Error
 /// Handling, SEP-1303).
 fn tool_error(refusal: &Refusal, id: &Id, face: Face) -> Message {
     let mut result = serde_json::json!({
         "content": [{ "type": "text", "text": refusal.public }],
         "isError": true,
+        "_meta": { REASON: refusal.reason.code() },
     });
     if let (Face::Modern, Some(result)) = (face, result.as_object_mut()) {
         result.insert("resultType".to_owned(), "complete".into());

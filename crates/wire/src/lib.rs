@@ -43,7 +43,7 @@ pub use era::{Era, Version, key};
 pub use frame::{Line, Lines, looks_like_header};
 pub use id::Id;
 pub use json::Json;
-pub use method::{MethodFacts, Named, Party, facts};
+pub use method::{MethodFacts, Named, Party, facts, lookalike};
 pub use raw::{Items, Members, Raw, Shape};
 pub use reject::{Reason, Reject};
 pub use sse::{Event, Events, KEEP_ALIVE, SseReject, write_event};

@@ -1,6 +1,8 @@
 //! The methods that the specification knows, in all its versions and its tasks extension. Not here: who may
 //! call them.
 
+use crate::fold::fold;
+
 /// What the specification says about a method.
 #[derive(Debug, PartialEq, Eq)]
 pub struct MethodFacts {
@@ -50,6 +52,26 @@ pub enum Named {
 pub fn facts(method: &str) -> Option<&'static MethodFacts> {
     METHODS.iter().find(|facts| facts.name == method)
 }
+
+/// The method of the specification that a careless server may take this one for; `None` when it is one itself, or
+/// like none. Only letters and digits count, without case: `Tools/Call`, `tools//call` and `tools/call ` are all
+/// like `tools/call`.
+#[must_use]
+pub fn lookalike(method: &str) -> Option<&'static str> {
+    if facts(method).is_some() || method.len() > LONGEST_DISGUISE {
+        return None;
+    }
+    let skeleton =
+        |name: &str| -> String { fold(name).chars().filter(char::is_ascii_alphanumeric).collect() };
+    let disguised = skeleton(method);
+    METHODS
+        .iter()
+        .map(|facts| facts.name)
+        .find(|name| skeleton(name) == disguised)
+}
+
+/// Longer names are like none that the specification knows.
+const LONGEST_DISGUISE: usize = 512;
 
 const fn request(name: &'static str, by: Party, eras: Eras, names: Option<Named>) -> MethodFacts {
     MethodFacts {
@@ -149,6 +171,25 @@ static METHODS: &[MethodFacts] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_disguised_method_is_known_again() {
+        for disguised in [
+            "Tools/Call",
+            "tools/call ",
+            "tools//call",
+            "/tools/call",
+            "tools/call\0",
+            "tools\u{2215}call",
+            "tools_call",
+            "too\u{200b}ls/call",
+        ] {
+            assert_eq!(lookalike(disguised), Some("tools/call"), "{disguised:?}");
+        }
+        for honest in ["tools/call", "tools/calls", "acme/tools/call", "x"] {
+            assert_eq!(lookalike(honest), None, "{honest}");
+        }
+    }
 
     #[test]
     fn each_method_is_there_once_and_in_some_era() {

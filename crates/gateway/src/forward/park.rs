@@ -3,11 +3,13 @@
 //! 2026-07-28 basic/patterns/mrtr). A parked call is found again by an unguessable handle that is bound to this
 //! client and to this very request.
 
+mod words;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mantlet_wire::{Id, Json, Kind, Message, Raw, key};
+use mantlet_wire::{Id, Json, Message, Raw, key};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
@@ -18,6 +20,7 @@ use crate::path::inspect::Cleared;
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::{Event, Link, Outgoing};
 use crate::{Gateway, links, random};
+use words::{in_new_words, input_required};
 
 /// How long a call waits for its client to come back.
 const PARKED: Duration = Duration::from_secs(10 * 60);
@@ -427,80 +430,5 @@ async fn take_answers(link: &Arc<Link>, visit: &Visit, open: &mut Open) {
         if let Some((id, _)) = open.remove(name) {
             drop(link.send(Message::response(&id, answer.clone())).await);
         }
-    }
-}
-
-fn input_required(
-    call: &Cleared,
-    requests: serde_json::Map<String, serde_json::Value>,
-    state: &str,
-) -> Message {
-    let result = serde_json::json!({
-        "resultType": "input_required",
-        "inputRequests": requests,
-        "requestState": state,
-    });
-    super::respond(call, Json::from_value(&result))
-}
-
-/// Results that a stateless client may keep for a while, and so must say how long.
-const CACHEABLE: &[&str] = &[
-    "tools/list",
-    "prompts/list",
-    "resources/list",
-    "resources/templates/list",
-    "resources/read",
-];
-
-/// The answer with what the stateless era adds: that it is complete, and that it is nobody else's.
-fn in_new_words(call: &Cleared, answer: &Message) -> Result<Message, Refusal> {
-    if answer.kind() == Kind::Error {
-        return Ok(new_error(call, answer));
-    }
-    let Some(result) = answer.result() else {
-        return Ok(answer.clone());
-    };
-    let mut edit = answer.edit();
-    edit.set(result, "resultType", &Json::text("complete"));
-    if CACHEABLE.contains(&call.message().method().unwrap_or_default()) {
-        edit.set(result, "ttlMs", &Json::from_serialize(&0));
-        edit.set(result, "cacheScope", &Json::text("private"));
-    }
-    Ok(edit.finish())
-}
-
-/// -32002 became -32602 (MCP 2026-07-28 server/resources §Error Handling); -32042, a page that the person must
-/// visit first, became an elicitation (basic/index §Error Codes).
-fn new_error(call: &Cleared, answer: &Message) -> Message {
-    let Some(error) = answer.error() else {
-        return answer.clone();
-    };
-    let Some(at) = error.get("code") else {
-        return answer.clone();
-    };
-    match at.int() {
-        Some(-32002) => {
-            let mut edit = answer.edit();
-            edit.replace(at, &Json::from_serialize(&-32602));
-            edit.finish()
-        }
-        Some(-32042) => {
-            let mut requests = serde_json::Map::new();
-            let pages = error
-                .pointer(&["data", "elicitations"])
-                .into_iter()
-                .flat_map(Raw::items);
-            for (index, page) in pages.enumerate() {
-                let mut params = page.to_value();
-                if let Some(params) = params.as_object_mut() {
-                    params.remove("elicitationId");
-                }
-                let request = serde_json::json!({ "method": "elicitation/create", "params": params });
-                requests.insert(format!("page{index}"), request);
-            }
-            let result = serde_json::json!({ "resultType": "input_required", "inputRequests": requests });
-            super::respond(call, Json::from_value(&result))
-        }
-        _ => answer.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mantlet_access::Caller;
 use mantlet_inspect::headers::decode_text;
-use mantlet_wire::{Body, Json, Kind, Message, Named, Raw, Twins, Version, facts, key};
+use mantlet_wire::{Body, Json, Kind, Message, Named, Raw, Twins, Version, facts, key, lookalike};
 
 use crate::Gateway;
 use crate::client::{Endpoint, Outbound};
@@ -128,6 +128,7 @@ pub(crate) fn face(message: &Message, via: &Via) -> Face {
 
 /// Checks the headers against the body and makes the first type of the path.
 pub(crate) fn message(message: Message, caller: Caller, via: Via, out: Outbound) -> Result<Decoded, Refusal> {
+    exact(&message)?;
     let face = face(&message, &via);
     if face == Face::Modern {
         modern_envelope(&message, &via)?;
@@ -141,6 +142,17 @@ pub(crate) fn message(message: Message, caller: Caller, via: Via, out: Outbound)
         out,
         face,
     })
+}
+
+/// A method that is nearly one of the specification: a policy would not know it, a careless server would.
+pub(crate) fn exact(message: &Message) -> Result<(), Refusal> {
+    match message.method().and_then(lookalike) {
+        None => Ok(()),
+        Some(known) => Err(Refusal::new(
+            Reason::UnknownMethod,
+            format!("Method not found: this one can be mistaken for `{known}`; spell it exactly"),
+        )),
+    }
 }
 
 /// MCP 2025-11-25 basic/transports §Protocol Version Header: an unknown version is a 400.

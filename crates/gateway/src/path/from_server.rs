@@ -87,6 +87,7 @@ async fn notification(cx: &Context, message: Message) {
 
 fn known_notification(cx: &Context, message: &Message) -> Result<(), Refusal> {
     let method = message.method().unwrap_or_default();
+    super::decode::exact(message)?;
     let allowed = facts(method).is_some()
         || may(
             &cx.gateway,
@@ -250,6 +251,7 @@ fn no(id: &Id, refusal: &Refusal) -> Message {
 /// Whether this server may ask this client this: by policy, and by what the client can do.
 pub(crate) fn may_ask(cx: &Context, question: &Message) -> Result<(), Refusal> {
     debug_assert!(question.kind() == Kind::Request, "questions are requests");
+    super::decode::exact(question)?;
     let method = question.method().unwrap_or_default();
     let (action, capability) = match method {
         "sampling/createMessage" => (Action::Sample, Some("sampling")),

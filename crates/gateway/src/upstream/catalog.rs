@@ -1,7 +1,7 @@
 //! What a server's tools are: their schemas, compiled once per definition, and the table that a call's name is
 //! looked up in. A tool that the server does not list cannot be called.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -70,6 +70,8 @@ impl FactsCache {
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     tools: RwLock<HashMap<String, Arc<ToolFacts>>>,
+    /// Names with two definitions: nobody can say which of them a call means.
+    ambiguous: RwLock<HashSet<String>>,
     listed: Mutex<Option<Instant>>,
     /// One whole listing at a time.
     pub(crate) listing: tokio::sync::Mutex<()>,
@@ -84,6 +86,14 @@ impl Catalog {
             .cloned()
     }
 
+    /// Whether the server listed this name with two different definitions.
+    pub(crate) fn is_ambiguous(&self, name: &str) -> bool {
+        self.ambiguous
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(name)
+    }
+
     pub(crate) fn tools(&self) -> Vec<Arc<ToolFacts>> {
         self.tools
             .read()
@@ -95,6 +105,10 @@ impl Catalog {
 
     /// Takes in one page that passed by.
     pub(crate) fn learn(&self, facts: &[Arc<ToolFacts>]) {
+        self.ambiguous
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ambiguous(facts));
         let mut tools = self.tools.write().unwrap_or_else(PoisonError::into_inner);
         for tool in facts {
             if tools.len() < MAX_TOOLS || tools.contains_key(&tool.name) {
@@ -105,6 +119,7 @@ impl Catalog {
 
     /// Replaces everything: the server was listed from the first page to the last.
     pub(crate) fn replace(&self, facts: Vec<Arc<ToolFacts>>, now: Instant) {
+        *self.ambiguous.write().unwrap_or_else(PoisonError::into_inner) = ambiguous(&facts);
         let fresh = facts.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
         *self.tools.write().unwrap_or_else(PoisonError::into_inner) = fresh;
         *lock(&self.listed) = Some(now);
@@ -113,6 +128,10 @@ impl Catalog {
     /// The server said that its list changed: nothing that was seen counts any more.
     pub(crate) fn forget(&self) {
         self.tools.write().unwrap_or_else(PoisonError::into_inner).clear();
+        self.ambiguous
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
         *lock(&self.listed) = None;
     }
 
@@ -120,4 +139,15 @@ impl Catalog {
     pub(crate) fn listed_at(&self) -> Option<Instant> {
         *lock(&self.listed)
     }
+}
+
+/// Names that come more than once, not always with the same definition.
+fn ambiguous(facts: &[Arc<ToolFacts>]) -> HashSet<String> {
+    let mut first: HashMap<&str, &Arc<ToolFacts>> = HashMap::new();
+    let twice = facts.iter().filter(|tool| {
+        let before = *first.entry(&tool.name).or_insert(tool);
+        // The same definition gives the same facts.
+        !Arc::ptr_eq(before, tool)
+    });
+    twice.map(|tool| tool.name.clone()).collect()
 }

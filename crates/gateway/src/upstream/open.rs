@@ -17,8 +17,13 @@ use crate::client::Hello;
 
 /// How long a server may think about a first probe when another era is left to try.
 const PROBE: Duration = Duration::from_secs(5);
-/// The handshake uses the hop ids below this one.
+/// The hop ids of the handshake, and the first of those that come after it.
+const INITIALIZE: i64 = 1;
+const DISCOVER: i64 = 2;
+const DISCOVER_AGAIN: i64 = 3;
 const FIRST_ID: i64 = 10;
+/// MCP 2026-07-28 basic/index §Error Codes.
+const UNSUPPORTED_VERSION: i64 = -32022;
 
 /// What opening a link needs.
 pub(crate) struct Opening<'a> {
@@ -172,16 +177,20 @@ impl Opening<'_> {
     }
 
     async fn greet(&self, wire: &Wire, attempt: Attempt) -> Result<(Version, Greeting), LinkError> {
-        let request = match attempt.era {
+        let first = match attempt.era {
             Era::Legacy => self.initialize(),
-            Era::Modern => self.discover(),
+            Era::Modern => self.discover(DISCOVER),
         };
-        let outgoing = Outgoing {
-            message: request,
-            name: None,
-            mirrored: Vec::new(),
+        let shaken = async {
+            let answer = self.ask(wire, bare(first)).await?;
+            // A server that refuses the version and names the very same wants to be asked once more; it is no old
+            // server (MCP 2026-07-28 basic/versioning §Negotiation).
+            if attempt.era == Era::Modern && refuses_what_it_supports(&answer) {
+                return self.ask(wire, bare(self.discover(DISCOVER_AGAIN))).await;
+            }
+            Ok(answer)
         };
-        let answer = tokio::time::timeout(attempt.patience, self.ask(wire, outgoing))
+        let answer = tokio::time::timeout(attempt.patience, shaken)
             .await
             .map_err(|_| LinkError::Timeout(attempt.patience.as_secs()))??;
         let Some(result) = answer.result() else {
@@ -234,13 +243,13 @@ impl Opening<'_> {
                 "clientInfo": self.hello.info.raw().to_value(),
             })),
         };
-        Message::request(&Id::Number(1), "initialize", Some(params))
+        Message::request(&Id::Number(INITIALIZE), "initialize", Some(params))
     }
 
-    fn discover(&self) -> Message {
+    fn discover(&self, id: i64) -> Message {
         let meta = modern_meta(self.hello, self.offered, None);
         let params = Json::from_value(&serde_json::json!({ "_meta": meta }));
-        Message::request(&Id::Number(2), "server/discover", Some(params))
+        Message::request(&Id::Number(id), "server/discover", Some(params))
     }
 }
 
@@ -254,6 +263,27 @@ pub(crate) fn modern_meta(hello: &Hello, offered: &Json, log_level: Option<&str>
         meta.insert(key::LOG_LEVEL.to_owned(), level.into());
     }
     serde_json::Value::Object(meta)
+}
+
+fn bare(message: Message) -> Outgoing {
+    Outgoing {
+        message,
+        name: None,
+        mirrored: Vec::new(),
+    }
+}
+
+fn refuses_what_it_supports(answer: &Message) -> bool {
+    let error = answer.error();
+    let code = error.and_then(|error| error.get("code")).and_then(Raw::int);
+    let supported = error.and_then(|error| error.pointer(&["data", "supported"]));
+    code == Some(UNSUPPORTED_VERSION) && supported.is_some_and(names_latest)
+}
+
+fn names_latest(versions: Raw<'_>) -> bool {
+    versions
+        .items()
+        .any(|one| one.text().as_deref() == Some(Version::LATEST.as_str()))
 }
 
 fn read_initialize(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
@@ -270,11 +300,7 @@ fn read_initialize(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
 
 fn read_discover(result: Raw<'_>) -> Result<(Version, Greeting), LinkError> {
     // A clean answer alone is no sign: some servers answer with legacy versions only.
-    let modern = result.get("supportedVersions").is_some_and(|all| {
-        all.items()
-            .any(|one| one.text().as_deref() == Some(Version::LATEST.as_str()))
-    });
-    if !modern {
+    if !result.get("supportedVersions").is_some_and(names_latest) {
         return Err(LinkError::Broke(
             "it does not support version 2026-07-28".to_owned(),
         ));

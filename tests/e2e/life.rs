@@ -1,2 +1,0 @@
-//! Attacks as data.
-fn main() {}

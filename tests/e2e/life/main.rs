@@ -1,0 +1,65 @@
+//! The life of a gateway: reloading, ending, servers that fail, clients that dawdle, and a log that must hold through
+//! all of it. Scripted servers stand behind the built binary; what they got and which processes are left is looked at.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test says what is wrong by panicking, and starts programs"
+)]
+
+mod cancelling;
+mod ending;
+mod failing;
+mod record;
+mod reloading;
+mod slow;
+mod together;
+
+use std::process::{Command, Stdio};
+
+use mantlet_tests::binary;
+use mantlet_tests::serving::Serving;
+use serde_json::{Value, json};
+
+/// A script: a tool that answers when told, and what the puppet does by itself.
+fn plain() -> Value {
+    json!({})
+}
+
+/// The lines of an answer with a text.
+fn answer(text: &str) -> String {
+    let result = json!({"content": [{"type": "text", "text": text}]});
+    format!(r#"{{"jsonrpc":"2.0","id":{{id}},"result":{result}}}"#)
+}
+
+/// The text of a tool's answer.
+fn text(message: &Value) -> &str {
+    let text = message.pointer("/result/content/0/text").and_then(Value::as_str);
+    text.unwrap_or_else(|| panic!("no text in {message}"))
+}
+
+/// The stable code of a refusal.
+fn reason(message: &Value) -> &str {
+    let reason = message.pointer("/error/data/reason").and_then(Value::as_str);
+    reason.unwrap_or_else(|| panic!("no refusal in {message}"))
+}
+
+/// What `mantlet` with these arguments says on standard output, and its exit code.
+fn mantlet(arguments: &[&str], state: &std::path::Path) -> (String, i32) {
+    let output = Command::new(binary("mantlet"))
+        .args(arguments)
+        .env("XDG_STATE_HOME", state)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    (said, output.status.code().unwrap_or(-1))
+}
+
+/// The log of a gateway holds from its first record to its last.
+fn assert_log_holds(serving: &Serving) {
+    let (said, code) = mantlet(&["log", "verify"], serving.state());
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("holds"), "{said}");
+}
