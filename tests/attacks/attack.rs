@@ -1,6 +1,7 @@
 //! The form of an attack file.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use mantlet_tests::root;
 use serde::Deserialize;
@@ -37,6 +38,9 @@ pub(crate) struct Attack {
     /// All of these must.
     #[serde(default)]
     pub(crate) server_sees: Vec<String>,
+    /// Files that must not be there afterwards, in the attack's folder.
+    #[serde(default)]
+    pub(crate) never_made: Vec<String>,
     #[serde(default)]
     pub(crate) log_has: Vec<String>,
     #[serde(default)]
@@ -106,21 +110,22 @@ impl Attack {
                 && step.headers.is_empty()
                 && step.method == "POST"
                 // A line ends at a line feed; such a body cannot be said over stdio.
-                && !step.payload().contains(&b'\n')
+                && !step.payload(Path::new("")).contains(&b'\n')
         };
         !self.http_only && self.steps.iter().all(plain)
     }
 }
 
 impl Step {
-    /// The body's bytes.
-    pub(crate) fn payload(&self) -> Vec<u8> {
+    /// The body's bytes; `{dir}` is the attack's folder.
+    pub(crate) fn payload(&self, directory: &Path) -> Vec<u8> {
         if let Some(hex) = &self.bytes {
             let digits: Vec<u8> = hex.bytes().filter(u8::is_ascii_hexdigit).collect();
             let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
             return digits.chunks(2).map(byte).collect();
         }
-        filled(self.send.as_deref().unwrap_or_default()).into_bytes()
+        let text = filled(self.send.as_deref().unwrap_or_default());
+        text.replace("{dir}", &directory.to_string_lossy()).into_bytes()
     }
 }
 

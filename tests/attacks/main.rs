@@ -2,6 +2,7 @@
 //! with a puppet server behind it. See `tests/attacks/README.md` for the format.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     reason = "a test says what is wrong by panicking"

@@ -18,7 +18,7 @@ pub(crate) fn over_http(attack: &Attack) -> Vec<String> {
     let session = begin(attack, &serving);
     let mut problems = Vec::new();
     for (index, step) in attack.steps.iter().enumerate() {
-        let answer = send(step, &serving, &session);
+        let answer = send(step, &serving, &session, directory.path());
         let message = answer
             .messages()
             .into_iter()
@@ -32,7 +32,8 @@ pub(crate) fn over_http(attack: &Attack) -> Vec<String> {
             problems.push(format!("step {}: {problem}", index + 1));
         }
     }
-    problems.extend(aftermath(attack, directory.path(), &serving.log()));
+    let log = serving.log().replace(&serving.token, "{token}");
+    problems.extend(aftermath(attack, directory.path(), &log));
     problems
 }
 
@@ -46,7 +47,7 @@ pub(crate) fn over_stdio(attack: &Attack) -> Vec<String> {
     talk.say(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
     let mut problems = Vec::new();
     for (index, step) in attack.steps.iter().enumerate() {
-        talk.say_bytes(&step.payload());
+        talk.say_bytes(&step.payload(directory.path()));
         let heard = std::iter::from_fn(|| talk.hear()).find(|message| message.get("method").is_none());
         let text = heard.as_ref().map(Value::to_string).unwrap_or_default();
         for problem in unmet(&step.expect, None, heard.as_ref(), &text) {
@@ -102,7 +103,7 @@ fn begin(attack: &Attack, serving: &Serving) -> String {
     session
 }
 
-fn send(step: &Step, serving: &Serving, session: &str) -> Answer {
+fn send(step: &Step, serving: &Serving, session: &str, directory: &Path) -> Answer {
     let fill = |text: &str| {
         filled(text)
             .replace("{host}", &serving.address)
@@ -112,7 +113,7 @@ fn send(step: &Step, serving: &Serving, session: &str) -> Answer {
     if let Some(raw) = &step.raw {
         return http::raw(&serving.address, fill(&raw.replace('\n', "\r\n")).as_bytes());
     }
-    let payload = step.payload();
+    let payload = step.payload(directory);
     let mut headers = vec![
         ("Authorization".to_owned(), format!("Bearer {}", serving.token)),
         ("Content-Type".to_owned(), "application/json".to_owned()),
@@ -201,6 +202,11 @@ fn aftermath(attack: &Attack, directory: &Path, log: &str) -> Vec<String> {
             if text.contains(part.as_str()) != wanted {
                 problems.push(format!("{what} `{part}`"));
             }
+        }
+    }
+    for name in &attack.never_made {
+        if directory.join(name).exists() {
+            problems.push(format!("somebody made `{name}`"));
         }
     }
     problems

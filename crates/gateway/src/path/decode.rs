@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mantlet_access::Caller;
 use mantlet_inspect::headers::decode_text;
-use mantlet_wire::{Body, Json, Kind, Message, Named, Raw, Twins, Version, facts, key, lookalike};
+use mantlet_wire::{Body, Json, Kind, Message, Named, Party, Raw, Twins, Version, facts, key, lookalike};
 
 use crate::Gateway;
 use crate::client::{Endpoint, Outbound};
@@ -128,7 +128,7 @@ pub(crate) fn face(message: &Message, via: &Via) -> Face {
 
 /// Checks the headers against the body and makes the first type of the path.
 pub(crate) fn message(message: Message, caller: Caller, via: Via, out: Outbound) -> Result<Decoded, Refusal> {
-    exact(&message)?;
+    exact(&message, Party::Client)?;
     let face = face(&message, &via);
     if face == Face::Modern {
         modern_envelope(&message, &via)?;
@@ -144,14 +144,31 @@ pub(crate) fn message(message: Message, caller: Caller, via: Via, out: Outbound)
     })
 }
 
-/// A method that is nearly one of the specification: a policy would not know it, a careless server would.
-pub(crate) fn exact(message: &Message) -> Result<(), Refusal> {
-    match message.method().and_then(lookalike) {
-        None => Ok(()),
-        Some(known) => Err(Refusal::new(
-            Reason::UnknownMethod,
-            format!("Method not found: this one can be mistaken for `{known}`; spell it exactly"),
+/// A method that is nearly one of the specification: a policy would not know it, a careless server would. A method
+/// that is one, but not of this kind or not of this sender: `tools/call` without an id would be a call that nobody
+/// judges.
+pub(crate) fn exact(message: &Message, from: Party) -> Result<(), Refusal> {
+    let Some(method) = message.method() else {
+        return Ok(());
+    };
+    let refused = |what: String| Err(Refusal::new(Reason::UnknownMethod, what));
+    if let Some(known) = lookalike(method) {
+        return refused(format!(
+            "Method not found: this one can be mistaken for `{known}`; spell it exactly"
+        ));
+    }
+    let Some(facts) = facts(method) else { return Ok(()) };
+    match (facts.notification, message.kind()) {
+        (true, Kind::Request) => refused(format!(
+            "Method not found: `{method}` is a notification and has no id"
         )),
+        (false, Kind::Notification) => refused(format!(
+            "Method not found: `{method}` is a request and needs an id"
+        )),
+        _ if facts.by != Party::Both && facts.by != from => refused(format!(
+            "Method not found: `{method}` is not for this side to send"
+        )),
+        _ => Ok(()),
     }
 }
 

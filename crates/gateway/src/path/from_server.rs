@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use mantlet_access::{Action, Item};
-use mantlet_wire::{Era, Id, Json, Kind, Message, Raw, facts, key};
+use mantlet_wire::{Era, Id, Json, Kind, Message, Party, Raw, facts, key};
 
 use super::authorise::may;
 use crate::client::{Client, Outbound};
@@ -87,7 +87,7 @@ async fn notification(cx: &Context, message: Message) {
 
 fn known_notification(cx: &Context, message: &Message) -> Result<(), Refusal> {
     let method = message.method().unwrap_or_default();
-    super::decode::exact(message)?;
+    super::decode::exact(message, Party::Server)?;
     let allowed = facts(method).is_some()
         || may(
             &cx.gateway,
@@ -251,7 +251,7 @@ fn no(id: &Id, refusal: &Refusal) -> Message {
 /// Whether this server may ask this client this: by policy, and by what the client can do.
 pub(crate) fn may_ask(cx: &Context, question: &Message) -> Result<(), Refusal> {
     debug_assert!(question.kind() == Kind::Request, "questions are requests");
-    super::decode::exact(question)?;
+    super::decode::exact(question, Party::Server)?;
     let method = question.method().unwrap_or_default();
     let (action, capability) = match method {
         "sampling/createMessage" => (Action::Sample, Some("sampling")),

@@ -126,6 +126,20 @@ impl Mux {
         }
     }
 
+    /// A message that was too long to be read: where only one request waits, it was that one's answer.
+    pub(crate) fn dropped(&self, bytes: usize) {
+        let only = {
+            let pending = lock(&self.pending);
+            let mut ids = pending.keys();
+            ids.next().filter(|_| pending.len() == 1).cloned()
+        };
+        let why = || LinkError::Broke(format!("its message of {bytes} bytes was longer than the cap"));
+        match only {
+            Some(id) => self.answered_badly(&id, why()),
+            None => self.stray(),
+        }
+    }
+
     pub(crate) fn stray(&self) {
         self.strays.fetch_add(1, Ordering::Relaxed);
     }

@@ -155,7 +155,7 @@ async fn take_line(name: &Arc<str>, mux: &Arc<Mux>, line: Line, caps: &Caps, bat
     let text = match line {
         Line::Blank => return,
         Line::TooLong { bytes } => {
-            mux.stray();
+            mux.dropped(bytes);
             tracing::warn!(server = %name, bytes, "a line of the server was longer than the cap and was dropped");
             return;
         }
