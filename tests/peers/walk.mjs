@@ -17,28 +17,30 @@ async function first() {
   const { Client } = await import("@modelcontextprotocol/sdk/client/index.js");
   const { StdioClientTransport } = await import("@modelcontextprotocol/sdk/client/stdio.js");
   const { StreamableHTTPClientTransport } = await import("@modelcontextprotocol/sdk/client/streamableHttp.js");
+  const { SSEClientTransport } = await import("@modelcontextprotocol/sdk/client/sse.js");
   const types = await import("@modelcontextprotocol/sdk/types.js");
   const client = new Client(identity, { capabilities });
   client.setRequestHandler(types.CreateMessageRequestSchema, async () => answers.sampling);
   client.setRequestHandler(types.ElicitRequestSchema, async () => answers.elicitation);
   client.setRequestHandler(types.ListRootsRequestSchema, async () => answers.roots);
-  await client.connect(transport(StdioClientTransport, StreamableHTTPClientTransport));
+  await client.connect(transport(StdioClientTransport, StreamableHTTPClientTransport, SSEClientTransport));
   return [client, "legacy"];
 }
 
 async function second() {
-  const { Client, StreamableHTTPClientTransport } = await import("@modelcontextprotocol/client");
+  const { Client, StreamableHTTPClientTransport, SSEClientTransport } = await import("@modelcontextprotocol/client");
   const { StdioClientTransport } = await import("@modelcontextprotocol/client/stdio");
   const mode = { modern: { pin: "2026-07-28" } }[task.era] ?? task.era;
   const client = new Client(identity, { capabilities, versionNegotiation: { mode } });
   client.setRequestHandler("sampling/createMessage", async () => answers.sampling);
   client.setRequestHandler("elicitation/create", async () => answers.elicitation);
   client.setRequestHandler("roots/list", async () => answers.roots);
-  await client.connect(transport(StdioClientTransport, StreamableHTTPClientTransport));
+  await client.connect(transport(StdioClientTransport, StreamableHTTPClientTransport, SSEClientTransport));
   return [client, client.getNegotiatedProtocolVersion?.()];
 }
 
-function transport(Stdio, Http) {
+function transport(Stdio, Http, Sse) {
+  if (task.transport === "sse") return new Sse(new URL(task.url));
   if (task.url) return new Http(new URL(task.url), { requestInit: { headers } });
   const [command, ...args] = task.command;
   return new Stdio({ command, args, env: { ...process.env, ...task.environment }, stderr: "inherit" });

@@ -1,6 +1,6 @@
 """Walks through everything an MCP server offers with the official Python SDK and prints what it saw as JSON.
 
-The one argument is the walk as JSON: `command` and `environment`, or `url` and `token`; `era` (legacy, modern, auto);
+The one argument is the walk as JSON: `command` and `environment`, or `url`, `transport` (sse) and `token`; `era` (legacy, modern, auto);
 `root`, `calls`, `prompts` and `reads`. Questions of the server (sampling, elicitation, roots) get the same answers each time,
 so that two walks can be compared.
 """
@@ -12,6 +12,7 @@ import sys
 import httpx2
 import mcp_types as types
 from mcp import Client, MCPError
+from mcp.client.sse import sse_client
 from mcp.client.stdio import StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
@@ -59,7 +60,9 @@ async def pages(method, member):
 
 async def walk(task):
     http = None
-    if "url" in task:
+    if task.get("transport") == "sse":
+        server = sse_client(task["url"])
+    elif "url" in task:
         headers = {"Authorization": f"Bearer {task['token']}"} if task.get("token") else {}
         http = httpx2.AsyncClient(headers=headers, timeout=60)
         server = streamable_http_client(task["url"], http_client=http)

@@ -7,17 +7,21 @@
     clippy::unwrap_used,
     clippy::print_stderr,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::missing_panics_doc,
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
 
 pub mod client;
+pub mod compare;
 pub mod http;
 pub mod lines;
 pub mod peers;
 pub mod processes;
 pub mod puppets;
 pub mod serving;
+pub mod upstream;
+pub mod walks;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

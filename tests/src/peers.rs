@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::http::parse;
-use crate::root;
+use crate::{binary, root};
 
 /// Which official SDK walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Client {
     TypeScript1,
     /// The TypeScript SDK of the second generation, `@modelcontextprotocol/client`.
     TypeScript2,
+    /// The Rust SDK, `rmcp`, as `mantlet-walker` of the test kit.
+    Rust,
 }
 
 /// Where the peers are installed.
@@ -53,6 +55,7 @@ pub fn walk(client: Client, task: &Value) -> Value {
                 .arg(if client == Client::TypeScript1 { "v1" } else { "v2" });
             command
         }
+        Client::Rust => Command::new(binary("mantlet-walker")),
     };
     let output = command
         .arg(task.to_string())

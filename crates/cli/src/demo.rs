@@ -111,7 +111,7 @@ async fn show(options: &Options, settings: Settings, scratch: &Path) -> Result<u
     }
     print_missing(&gateway, on);
     if !options.once {
-        linger(&site, scratch).await;
+        linger(&site, scratch).await?;
     }
     let _asked = stop.send(());
     let _ended = serving.await;
@@ -162,12 +162,13 @@ fn print_missing(gateway: &Gateway, on: bool) {
     ));
 }
 
-async fn linger(site: &client::Site, scratch: &Path) {
+async fn linger(site: &client::Site, scratch: &Path) -> Result<(), Failure> {
     term::print(&format!(
         "\nStill serving on http://{}/mcp until Ctrl-C. In another terminal:\n  mantlet status\n  mantlet log show {}\nToken: {}",
         site.address,
         scratch.join("audit").display(),
         scratch.join("token").display(),
     ));
-    run::asked_to_end().await;
+    run::asked_to_end()?.await;
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod serve;
 mod state;
 mod status;
 mod term;
+mod warden;
 mod wrap;
 
 use std::process::ExitCode;
@@ -64,6 +65,11 @@ enum Command {
         /// Which one.
         kind: demo::servers::Kind,
     },
+    #[command(hide = true)]
+    Warden {
+        /// The process id of the gateway.
+        gateway: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -88,6 +94,7 @@ fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Completions { shell } => schema::completions(shell),
         Command::DemoServer { kind } => demo::servers::run(kind),
+        Command::Warden { gateway } => warden::run(gateway),
     };
     failure::exit(outcome)
 }

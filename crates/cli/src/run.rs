@@ -9,7 +9,7 @@ use mantlet_access::LocalToken;
 use mantlet_audit::Log;
 use mantlet_config::Settings;
 use mantlet_gateway::{Gateway, SystemClock};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
 use crate::state;
@@ -42,8 +42,11 @@ pub(crate) fn talk(default: &str) {
         .try_init();
 }
 
-/// A gateway with its log.
+/// A gateway with its log. Within the runtime.
 pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<Arc<Gateway>, Failure> {
+    crate::warden::start();
+    // A file that reached its allowed size is for the log what a full disk is, and no reason to be killed.
+    let _stays_set = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let audit = mantlet_audit::Settings {
         directory: settings.audit.path.clone(),
         durability: settings.audit.durability,
@@ -61,20 +64,24 @@ pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<A
         .map_err(|error| Failure::could_not_run(error.to_string()))
 }
 
-/// Resolves when the process is asked to end (SIGTERM, SIGINT, SIGHUP where it means that).
-pub(crate) async fn asked_to_end() {
-    let wait = |kind| async move {
-        match signal(kind) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Resolves when the process is asked to end (SIGTERM, SIGINT); heard from now on.
+pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()> + Send, Failure> {
+    let (mut terminate, mut interrupt) = (heard(SignalKind::terminate())?, heard(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
-    }
+    })
+}
+
+/// Gets something when the process is asked to read its configuration again (SIGHUP).
+pub(crate) fn asked_to_reload() -> Result<Signal, Failure> {
+    heard(SignalKind::hangup())
+}
+
+fn heard(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::could_not_run(format!("signals cannot be heard: {error}")))
 }
 
 /// The note of this process; taken away when dropped.

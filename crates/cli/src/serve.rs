@@ -8,7 +8,7 @@ use clap::Args;
 use mantlet_config::{ProcessEnvironment, Settings};
 use mantlet_gateway::Gateway;
 use mantlet_gateway::listen::http::{Listener, serve};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use crate::failure::{self, Failure};
 use crate::{run, state, term};
@@ -52,6 +52,7 @@ async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, 
     let token_file = settings.identity.token_file.clone();
     let token = state::token(&token_file)?;
     let address = settings.listen.address;
+    let started_with = settings.clone();
     let names: Vec<String> = settings
         .servers
         .iter()
@@ -64,9 +65,17 @@ async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, 
         .map_err(|error| Failure::could_not_run(format!("`{address}` could not be listened on: {error}")))?;
     let address = listener.address()?;
     let note = run::keep_note(&gateway, "serve", Some(address.to_string()));
+    // Before anybody knows that it runs: a signal that is not expected yet ends a process.
+    let (end, reload_asked) = (run::asked_to_end()?, run::asked_to_reload()?);
     greet(&address.to_string(), &names, &token_file, anonymous);
-    let reloading = tokio::spawn(reload(Arc::clone(&gateway), options.config.clone()));
-    serve(Arc::clone(&gateway), listener, run::asked_to_end()).await;
+    let reloading = reload(
+        Arc::clone(&gateway),
+        options.config.clone(),
+        started_with,
+        reload_asked,
+    );
+    let reloading = tokio::spawn(reloading);
+    serve(Arc::clone(&gateway), listener, end).await;
     reloading.abort();
     gateway.close().await;
     drop(note);
@@ -92,11 +101,8 @@ fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
 
 /// Takes a changed configuration file, or says why not and keeps the old one. Looks at the contents: a changed
 /// link or a file that was swapped is seen as well.
-async fn reload(gateway: Arc<Gateway>, path: PathBuf) {
+async fn reload(gateway: Arc<Gateway>, path: PathBuf, started_with: Settings, mut asked: Signal) {
     let mut known = std::fs::read(&path).unwrap_or_default();
-    let Ok(mut asked) = signal(SignalKind::hangup()) else {
-        return;
-    };
     loop {
         let told = tokio::select! {
             _ = asked.recv() => true,
@@ -108,16 +114,52 @@ async fn reload(gateway: Arc<Gateway>, path: PathBuf) {
         }
         known = now;
         match mantlet_config::load(&path, &ProcessEnvironment) {
-            Ok(settings) => match gateway.replace(settings).await {
-                Ok(()) => term::say("the configuration was read again and is in force"),
-                Err(error) => term::say(&format!(
-                    "the new configuration is not taken, the old one stays: {error}"
-                )),
-            },
+            Ok(settings) => {
+                let fixed = fixed(&started_with, &settings);
+                match gateway.replace(settings).await {
+                    Ok(()) => {
+                        term::say("the configuration was read again and is in force");
+                        if !fixed.is_empty() {
+                            term::say(&format!("  but for {}: that takes a restart", fixed.join(", ")));
+                        }
+                    }
+                    Err(error) => term::say(&format!(
+                        "the new configuration is not taken, the old one stays: {error}"
+                    )),
+                }
+            }
             Err(problems) => {
                 term::say(&problems.render(false));
                 term::say("the new configuration is not taken, the old one stays");
             }
         }
     }
+}
+
+/// What a running gateway cannot change: members that say something else than when it was started.
+fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
+    let changed = [
+        ("`listen.address`", before.listen.address != after.listen.address),
+        (
+            "`listen.allowed_hosts`",
+            before.listen.allowed_hosts != after.listen.allowed_hosts,
+        ),
+        (
+            "`listen.allowed_origins`",
+            before.listen.allowed_origins != after.listen.allowed_origins,
+        ),
+        (
+            "`identity.token_file`",
+            before.identity.token_file != after.identity.token_file,
+        ),
+        ("`audit.path`", before.audit.path != after.audit.path),
+        (
+            "`audit.durability`",
+            before.audit.durability != after.audit.durability,
+        ),
+    ];
+    changed
+        .into_iter()
+        .filter_map(|(name, changed)| changed.then_some(name))
+        .collect()
 }

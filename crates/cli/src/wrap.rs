@@ -154,6 +154,7 @@ async fn wrap(settings: Settings) -> Result<u8, Failure> {
     let log = settings.audit.path.clone();
     let gateway = run::gateway(settings, None)?;
     let note = run::keep_note(&gateway, "wrap", None);
+    let end = run::asked_to_end()?;
     let subject =
         std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
     let serving = stdio::serve(
@@ -165,7 +166,7 @@ async fn wrap(settings: Settings) -> Result<u8, Failure> {
     );
     let outcome = tokio::select! {
         outcome = serving => outcome,
-        () = run::asked_to_end() => {
+        () = end => {
             gateway.close().await;
             Ok(())
         }

@@ -10,6 +10,7 @@ use mantlet_wire::{Era, Id, Json, Message, Raw, Version};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::forward::park::Parked;
+use crate::listen::replay::Replays;
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::LinkSlot;
 
@@ -61,17 +62,37 @@ pub(crate) enum Frame {
     Event(Message),
     /// The end: the reply to the request itself.
     Last(crate::path::Reply),
+    /// An event as it goes out, with its id.
+    Written(bytes::Bytes),
+}
+
+/// Whether the client reads a stream now. One that can be taken up again outlives its connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Presence(Arc<AtomicBool>);
+
+impl Presence {
+    pub(crate) fn set(&self, present: bool) {
+        self.0.store(present, Ordering::Release);
+    }
 }
 
 /// The stream that a running request may speak on before its reply.
 #[derive(Clone, Debug)]
 pub(crate) struct Outbound {
     to: mpsc::Sender<Frame>,
+    present: Presence,
 }
 
 impl Outbound {
     pub(crate) fn new(to: mpsc::Sender<Frame>) -> Self {
-        Self { to }
+        Self {
+            to,
+            present: Presence(Arc::new(AtomicBool::new(true))),
+        }
+    }
+
+    pub(crate) fn presence(&self) -> Presence {
+        self.present.clone()
     }
 
     /// False when the client has gone.
@@ -88,7 +109,13 @@ impl Outbound {
         self.to.closed().await;
     }
 
+    /// Nobody listens now; what is said may wait for somebody who comes back.
     pub(crate) fn is_gone(&self) -> bool {
+        self.to.is_closed() || !self.present.0.load(Ordering::Acquire)
+    }
+
+    /// Nobody will listen any more.
+    pub(crate) fn is_closed(&self) -> bool {
         self.to.is_closed()
     }
 }
@@ -116,6 +143,8 @@ pub(crate) struct Client {
     pub(crate) links: Mutex<HashMap<Arc<str>, Arc<LinkSlot>>>,
     pub(crate) parked: Parked,
     pub(crate) push: Push,
+    /// Streams of this session that can be taken up again.
+    pub(crate) replays: Replays,
     asks: Mutex<HashMap<Id, Ask>>,
     next_ask: AtomicI64,
     running: Mutex<HashMap<Id, Arc<Notify>>>,
@@ -148,6 +177,7 @@ impl Client {
             links: Mutex::default(),
             parked: Parked::default(),
             push: Push::default(),
+            replays: Replays::default(),
             asks: Mutex::default(),
             next_ask: AtomicI64::new(1),
             running: Mutex::default(),

@@ -121,14 +121,15 @@ fn exists_in_era(method: &str, era: Era) -> Result<(), Refusal> {
         Era::Legacy => facts.legacy,
         Era::Modern => facts.modern,
     };
-    if exists {
-        Ok(())
-    } else {
-        Err(Refusal::new(
-            Reason::UnknownMethod,
-            format!("Method not found: `{method}` does not exist in this protocol version"),
-        ))
-    }
+    if exists { Ok(()) } else { Err(unknown_here(method)) }
+}
+
+/// A method of another version than the client's.
+pub(crate) fn unknown_here(method: &str) -> Refusal {
+    Refusal::new(
+        Reason::UnknownMethod,
+        format!("Method not found: `{method}` does not exist in this protocol version"),
+    )
 }
 
 /// The empty result.

@@ -38,6 +38,7 @@ pub(crate) enum Reason {
     SessionLimit,
     SessionMissing,
     SessionUnknown,
+    StreamExpired,
     TooManyInFlight,
     Unauthenticated,
     UnexpectedResponse,
@@ -86,6 +87,7 @@ impl Reason {
             Self::SessionLimit => "session_limit",
             Self::SessionMissing => "session_missing",
             Self::SessionUnknown => "session_unknown",
+            Self::StreamExpired => "stream_expired",
             Self::TooManyInFlight => "too_many_in_flight",
             Self::Unauthenticated => "unauthenticated",
             Self::UnexpectedResponse => "unexpected_response",
@@ -134,6 +136,7 @@ impl Reason {
             | Self::NotInitialized
             | Self::SessionMissing
             | Self::SessionUnknown
+            | Self::StreamExpired
             | Self::UnexpectedResponse
             | Self::UnsupportedMediaType
             | Self::WrongHost
@@ -158,6 +161,7 @@ impl Reason {
             Self::NotFound | Self::SessionUnknown => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::StreamExpired => StatusCode::GONE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,

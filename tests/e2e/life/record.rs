@@ -112,15 +112,15 @@ fn the_first_record_that_does_not_hold_is_named() {
         joined(&lines)
     };
     let changed = |at: usize, from: &str, to: &str| {
-        let line = lines.get(at).unwrap().replacen(from, to, 1);
-        assert_ne!(line, *lines.get(at).unwrap(), "`{from}` is not in the record");
+        let line = lines[at].replacen(from, to, 1);
+        assert_ne!(line, lines[at], "`{from}` is not in the record");
         let mut lines = lines.clone();
-        *lines.get_mut(at).unwrap() = &line;
+        lines[at] = &line;
         joined(&lines)
     };
     let doubled = {
         let mut lines = lines.clone();
-        lines.insert(5, lines.get(4).unwrap());
+        lines.insert(5, lines[4]);
         joined(&lines)
     };
     for (what, text, seq) in [
@@ -181,7 +181,7 @@ fn a_log_that_was_torn_is_taken_up_and_a_broken_one_is_not() {
     };
 
     let last = whole.len() - 30;
-    std::fs::write(&log, whole.get(..last).unwrap()).unwrap();
+    std::fs::write(&log, &whole[..last]).unwrap();
     let mut child = again(&serving.configuration());
     mantlet_tests::until("the torn record is put aside", || {
         std::fs::read_dir(&directory).unwrap().flatten().find(|entry| {

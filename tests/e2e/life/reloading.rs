@@ -65,7 +65,7 @@ fn a_server_that_is_removed_is_refused_and_its_process_ends() {
     );
     assert_eq!(text(&all.call(3, "first__echo", &json!({"message": "x"}))), "x");
     let gone = one.call(1, "echo", &json!({"message": "x"}));
-    assert_eq!(gone["status"], 404, "{gone}");
+    assert_eq!(reason(&gone), "not_found", "{gone}");
     until("the removed server's processes end", || {
         (puppets.processes().len() == 2).then_some(())
     });

@@ -78,7 +78,7 @@ fn names_that_join_to_the_same_text_stay_apart() {
     }
     assert_eq!(contents.len(), 2, "{contents:?}");
     let bare = session.ask(9, "resources/read", &json!({"uri": "file:///r"}));
-    assert_eq!(reason(&bare), "ambiguous_name");
+    assert_eq!(reason(&bare), "invalid_params");
     assert_log_holds(&serving);
 }
 

@@ -33,7 +33,9 @@ async fn try_put(cx: &Context, question: &Message) -> Result<Message, Refusal> {
     let stream = cx.out.clone().filter(|out| !out.is_gone());
     let stream = stream
         .or_else(|| cx.client.newest_stream())
-        .or_else(|| cx.client.push.stream());
+        .or_else(|| cx.client.push.stream())
+        // Away, but it may come back for its stream.
+        .or_else(|| cx.out.clone().filter(|out| !out.is_closed()));
     let Some(stream) = stream else {
         return Err(Refusal::new(
             Reason::ClientCannot,

@@ -29,6 +29,7 @@ pub(crate) struct Head {
     pub(crate) version: Option<String>,
     pub(crate) method: Option<String>,
     pub(crate) name: Option<String>,
+    pub(crate) last_event: Option<String>,
     /// `Mcp-Param-*`: suffix and value.
     pub(crate) parameters: Vec<(String, String)>,
 }
@@ -62,6 +63,7 @@ impl Head {
             version: text(headers, "mcp-protocol-version")?,
             method: text(headers, "mcp-method")?,
             name: text(headers, "mcp-name")?,
+            last_event: text(headers, "last-event-id")?,
             parameters,
         })
     }
@@ -196,21 +198,41 @@ pub(crate) fn media(headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Whether `Accept` lets this media type through (RFC 9110 §12.5.1; a type with `q=0` is refused).
 pub(crate) fn accepts(headers: &HeaderMap, kind: &str, subtype: &str) -> bool {
+    ranges(headers).any(|(media, weight)| {
+        weight > 0.0
+            && (media == format!("{kind}/{subtype}") || media == format!("{kind}/*") || media == "*/*")
+    })
+}
+
+/// Whether the client would rather have a stream of events than a JSON text: by weight, and of two of the same weight
+/// the one that it names first.
+pub(crate) fn prefers_events(headers: &HeaderMap) -> bool {
+    let mut best: Option<(bool, f32)> = None;
+    for (media, weight) in ranges(headers) {
+        let events = match media.as_str() {
+            "text/event-stream" => true,
+            "application/json" => false,
+            _ => continue,
+        };
+        if best.is_none_or(|(_, most)| weight > most) {
+            best = Some((events, weight));
+        }
+    }
+    best.is_some_and(|(events, _)| events)
+}
+
+/// The media ranges of `Accept` in lower case, with their weights, as they come.
+fn ranges(headers: &HeaderMap) -> impl Iterator<Item = (String, f32)> {
     headers
         .get_all(ACCEPT)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|range| {
+        .map(|range| {
             let mut parts = range.split(';');
             let media = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-            let refused = parts.any(|part| {
-                part.trim()
-                    .strip_prefix("q=")
-                    .is_some_and(|weight| weight.trim().parse::<f32>().is_ok_and(|weight| weight <= 0.0))
-            });
-            !refused
-                && (media == format!("{kind}/{subtype}") || media == format!("{kind}/*") || media == "*/*")
+            let weight = parts.find_map(|part| part.trim().strip_prefix("q=")?.trim().parse::<f32>().ok());
+            (media, weight.unwrap_or(1.0))
         })
 }
 
@@ -321,6 +343,16 @@ mod tests {
             .unwrap_err();
             assert_eq!(no.reason, Reason::NotAcceptable, "{accept}");
         }
+    }
+
+    #[test]
+    fn who_names_event_streams_first_prefers_them() {
+        let prefers = |accept: &str| prefers_events(&headers(&[("accept", accept)]));
+        assert!(prefers("text/event-stream, application/json"));
+        assert!(prefers("application/json;q=0.5, text/event-stream"));
+        assert!(!prefers("application/json, text/event-stream"));
+        assert!(!prefers("text/event-stream;q=0.1, application/json"));
+        assert!(!prefers("*/*"));
     }
 
     #[test]

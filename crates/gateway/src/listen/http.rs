@@ -10,17 +10,19 @@ use http::header::{ALLOW, AUTHORIZATION, HeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{Builder, Connection};
+use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use mantlet_access::Caller;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::answer::{Manner, answer};
 use super::head::{self, Allowed, Head};
 use super::stream::{self, Payload};
 use crate::Gateway;
-use crate::client::{Endpoint, Outbound};
+use crate::client::{Client, Endpoint, Frame, Outbound};
 use crate::path::identify;
 use crate::path::{self, Arrival, Reply, Via};
 use crate::refusal::{Reason, Refusal};
@@ -59,10 +61,25 @@ impl Listener {
     }
 }
 
-/// Serves until `stop` resolves; then lets what runs end, up to the drain deadline of the settings.
+/// What all connections of a listener share.
+#[derive(Clone)]
+struct Door {
+    gateway: Arc<Gateway>,
+    allowed: Arc<Allowed>,
+    /// True once the gateway is to end.
+    ending: watch::Receiver<bool>,
+}
+
+/// Serves until `stop` resolves; then lets what runs end, up to the drain deadline of the settings. What comes
+/// meanwhile is told so; streams that would never end by themselves are ended.
 pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: impl Future<Output = ()> + Send) {
     crate::session::spawn_sweeper(&gateway);
-    let allowed = Arc::new(listener.allowed);
+    let (end, ending) = watch::channel(false);
+    let door = Door {
+        gateway: Arc::clone(&gateway),
+        allowed: Arc::new(listener.allowed),
+        ending,
+    };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
@@ -72,15 +89,7 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: impl Future<
             () = &mut stop => break,
         };
         let Some((tcp, place)) = accepted else { continue };
-        drop(tcp.set_nodelay(true));
-        let (gateway, allowed) = (Arc::clone(&gateway), Arc::clone(&allowed));
-        let limits = gateway.in_force();
-        let mut http = hyper::server::conn::http1::Builder::new();
-        http.timer(TokioTimer::new())
-            .header_read_timeout(limits.settings.timeouts.request_body)
-            .max_buf_size(limits.settings.limits.header.max(8 * 1024));
-        let service = service_fn(move |request| handle(Arc::clone(&gateway), Arc::clone(&allowed), request));
-        let connection = graceful.watch(http.serve_connection(TokioIo::new(tcp), service));
+        let connection = graceful.watch(connection(&door, tcp, true));
         tokio::spawn(async move {
             // A connection that breaks off concerns nobody but its client.
             drop(connection.await);
@@ -88,8 +97,46 @@ pub async fn serve(gateway: Arc<Gateway>, listener: Listener, stop: impl Future<
         });
     }
     gateway.begin_drain();
-    let deadline = gateway.in_force().settings.timeouts.drain;
-    drop(tokio::time::timeout(deadline, graceful.shutdown()).await);
+    end.send_replace(true);
+    let turning_away = async {
+        loop {
+            if let Some((tcp, place)) = accept(&listener.tcp, &places).await {
+                let connection = connection(&door, tcp, false);
+                tokio::spawn(async move {
+                    drop(connection.await);
+                    drop(place);
+                });
+            }
+        }
+    };
+    let deadline = tokio::time::sleep(gateway.in_force().settings.timeouts.drain);
+    tokio::select! {
+        () = graceful.shutdown() => {}
+        () = deadline => {}
+        () = turning_away => {}
+    }
+}
+
+fn connection(
+    door: &Door,
+    tcp: TcpStream,
+    keep_alive: bool,
+) -> Connection<
+    TokioIo<TcpStream>,
+    impl HttpService<Incoming, ResBody = Payload, Future: Send, Error = Infallible> + use<>,
+> {
+    drop(tcp.set_nodelay(true));
+    let limits = door.gateway.in_force();
+    let mut http = Builder::new();
+    http.timer(TokioTimer::new())
+        .keep_alive(keep_alive)
+        .header_read_timeout(limits.settings.timeouts.request_body)
+        .max_buf_size(limits.settings.limits.header.max(8 * 1024));
+    let door = door.clone();
+    http.serve_connection(
+        TokioIo::new(tcp),
+        service_fn(move |request| handle(door.clone(), request)),
+    )
 }
 
 async fn accept(
@@ -107,18 +154,15 @@ async fn accept(
     }
 }
 
-async fn handle(
-    gateway: Arc<Gateway>,
-    allowed: Arc<Allowed>,
-    request: Request<Incoming>,
-) -> Result<Response<Payload>, Infallible> {
-    Ok(match admit(&gateway, &allowed, &request) {
+async fn handle(door: Door, request: Request<Incoming>) -> Result<Response<Payload>, Infallible> {
+    let gateway = &door.gateway;
+    Ok(match admit(gateway, &door.allowed, &request) {
         Ok((endpoint, head, caller)) => {
             let via = Via::Http {
                 endpoint,
                 head: Arc::new(head),
             };
-            route(&gateway, via, caller, request).await
+            route(&door, via, caller, request).await
         }
         Err(refusal) => {
             let endpoint = head::endpoint(request.uri()).unwrap_or(Endpoint::All);
@@ -126,7 +170,7 @@ async fn handle(
                 endpoint,
                 head: Arc::default(),
             };
-            refused(&gateway, &via, None, refusal).await
+            refused(gateway, &via, None, refusal).await
         }
     })
 }
@@ -150,15 +194,11 @@ fn admit(
     Ok((endpoint, head, caller))
 }
 
-async fn route(
-    gateway: &Arc<Gateway>,
-    via: Via,
-    caller: Caller,
-    request: Request<Incoming>,
-) -> Response<Payload> {
+async fn route(door: &Door, via: Via, caller: Caller, request: Request<Incoming>) -> Response<Payload> {
+    let gateway = &door.gateway;
     let outcome = match *request.method() {
-        Method::POST => return post(gateway, via, caller, request).await,
-        Method::GET => general_stream(gateway, &via, &caller, request.headers()),
+        Method::POST => return post(door, via, caller, request).await,
+        Method::GET => general_stream(door, &via, &caller, request.headers()),
         Method::DELETE => end_session(gateway, &via, &caller),
         _ => Err(Refusal::new(
             Reason::MethodNotAllowed,
@@ -171,13 +211,13 @@ async fn route(
     }
 }
 
-async fn post(
-    gateway: &Arc<Gateway>,
-    via: Via,
-    caller: Caller,
-    request: Request<Incoming>,
-) -> Response<Payload> {
-    let text = match head::media(request.headers()) {
+async fn post(door: &Door, via: Via, caller: Caller, request: Request<Incoming>) -> Response<Payload> {
+    let gateway = &door.gateway;
+    // The header says what the body says, or the message is refused.
+    let subscription =
+        matches!(&via, Via::Http { head, .. } if head.method.as_deref() == Some("subscriptions/listen"));
+    let headers = request.headers().clone();
+    let text = match head::media(&headers) {
         Ok(()) => body(gateway, request).await,
         Err(refusal) => Err(refusal),
     };
@@ -185,8 +225,16 @@ async fn post(
         Ok(text) => text,
         Err(refusal) => return refused(gateway, &via, Some(&caller), refusal).await,
     };
-    let (to_client, mut frames) = mpsc::channel(FRAMES);
+    let manner = Manner {
+        session: session(gateway, &via, &caller),
+        prefers_events: head::prefers_events(&headers),
+        may_begin: !may_open_session(&via),
+        keep_alive: gateway.in_force().settings.timeouts.keep_alive,
+        end: subscription.then(|| door.ending.clone()),
+    };
+    let (to_client, frames) = mpsc::channel(FRAMES);
     let out = Outbound::new(to_client);
+    let presence = out.presence();
     let work = Arc::clone(gateway);
     // On its own task: in the initialize era a client that leaves has not cancelled.
     tokio::spawn(async move {
@@ -199,19 +247,23 @@ async fn post(
         let reply = path::from_client(&work, arrival).await;
         out.last(reply).await;
     });
-    match frames.recv().await {
-        Some(first) => stream::answer(first, frames, gateway.in_force().settings.timeouts.keep_alive),
-        // The task ended without an answer: it panicked. One message is lost, not the process.
-        None => {
-            let refusal = Refusal::new(Reason::Internal, "the gateway failed on this message");
-            let reply = Reply {
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                body: Some(refusal.to_message(None).bytes().clone()),
-                session: None,
-            };
-            stream::whole(reply)
-        }
-    }
+    answer(frames, presence, manner).await
+}
+
+/// The session of the initialize era that a request names, if it is one of this caller.
+fn session(gateway: &Gateway, via: &Via, caller: &Caller) -> Option<Arc<Client>> {
+    let (endpoint, head) = session_door(via).ok()?;
+    let now = gateway.clock.now().micros();
+    let found = gateway
+        .clients
+        .session(head.session.as_deref()?, caller, endpoint, now);
+    found.ok()
+}
+
+/// Only `initialize` comes without a version and without a session.
+fn may_open_session(via: &Via) -> bool {
+    via.head()
+        .is_some_and(|head| head.session.is_none() && session_door(via).is_ok())
 }
 
 /// The body, capped and with a deadline for the whole of it.
@@ -238,11 +290,12 @@ async fn body(gateway: &Gateway, request: Request<Incoming>) -> Result<Bytes, Re
 
 /// GET: the general stream of a session of the initialize era. Stateless clients have none.
 fn general_stream(
-    gateway: &Arc<Gateway>,
+    door: &Door,
     via: &Via,
     caller: &Caller,
     headers: &HeaderMap,
 ) -> Result<Response<Payload>, Refusal> {
+    let gateway = &door.gateway;
     let (endpoint, head) = session_door(via)?;
     if !head::accepts(headers, "text", "event-stream") {
         return Err(Refusal::new(
@@ -254,6 +307,16 @@ fn general_stream(
         gateway
             .clients
             .session(session_id(head)?, caller, endpoint, gateway.clock.now().micros())?;
+    let keep_alive = gateway.in_force().settings.timeouts.keep_alive;
+    if let Some(event) = head.last_event.as_deref() {
+        let (replay, number) = client.replays.find(event).ok_or_else(|| {
+            Refusal::new(
+                Reason::StreamExpired,
+                "the stream of this `Last-Event-ID` is not kept (any more): ask again",
+            )
+        })?;
+        return Ok(stream::events(None, replay.read(Some(number)), keep_alive, None));
+    }
     let (to_client, frames) = mpsc::channel(FRAMES);
     let out = Outbound::new(to_client);
     let waiting = client.push.open(out.clone());
@@ -263,11 +326,12 @@ fn general_stream(
         }
     });
     // So that the client sees at once that the stream stands.
-    let hello = Bytes::from_static(mantlet_wire::KEEP_ALIVE);
+    let hello = Frame::Written(Bytes::from_static(mantlet_wire::KEEP_ALIVE));
     Ok(stream::events(
         Some(hello),
         frames,
-        gateway.in_force().settings.timeouts.keep_alive,
+        keep_alive,
+        Some(door.ending.clone()),
     ))
 }
 

@@ -222,6 +222,8 @@ async fn write(
                 Some(body) => body,
                 None => continue,
             },
+            // Of a stream over HTTP.
+            Frame::Written(_) => continue,
         };
         output.write_all(&one_line(&bytes)).await?;
         output.flush().await?;

@@ -7,10 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use http_body::{Body, Frame as BodyFrame};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Interval;
 
 use crate::client::Frame;
@@ -28,12 +30,19 @@ pub(crate) enum Payload {
 }
 
 /// Frames of one request, or of a session's general stream, as server-sent events.
-#[derive(Debug)]
 pub(crate) struct EventStream {
     ready: Option<Bytes>,
     frames: mpsc::Receiver<Frame>,
     keep_alive: Interval,
+    /// Resolves when the gateway is to end, for a stream that has no end of its own.
+    gateway_ends: BoxFuture<'static, ()>,
     ended: bool,
+}
+
+impl std::fmt::Debug for EventStream {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("EventStream").finish_non_exhaustive()
+    }
 }
 
 impl EventStream {
@@ -51,6 +60,10 @@ impl EventStream {
                 Poll::Ready(written(frame))
             }
             Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending if self.gateway_ends.poll_unpin(cx).is_ready() => {
+                self.ended = true;
+                Poll::Ready(None)
+            }
             Poll::Pending => match self.keep_alive.poll_tick(cx) {
                 Poll::Ready(_) => Poll::Ready(Some(Bytes::from_static(mantlet_wire::KEEP_ALIVE))),
                 Poll::Pending => Poll::Pending,
@@ -63,6 +76,7 @@ fn written(frame: Frame) -> Option<Bytes> {
     let body = match frame {
         Frame::Event(message) => message.bytes().clone(),
         Frame::Last(reply) => reply.body?,
+        Frame::Written(bytes) => return Some(bytes),
     };
     let mut out = Vec::with_capacity(body.len().saturating_add(32));
     mantlet_wire::write_event(&mut out, Some("message"), None, None, &body);
@@ -101,14 +115,6 @@ impl Body for Payload {
     }
 }
 
-/// The answer to a POST, once its first frame is there.
-pub(crate) fn answer(first: Frame, frames: mpsc::Receiver<Frame>, keep_alive: Duration) -> Response<Payload> {
-    match first {
-        Frame::Last(reply) => whole(reply),
-        event @ Frame::Event(_) => events(written(event), frames, keep_alive),
-    }
-}
-
 /// An answer that is there as a whole.
 pub(crate) fn whole(reply: Reply) -> Response<Payload> {
     let json = reply.body.is_some();
@@ -129,19 +135,28 @@ pub(crate) fn whole(reply: Reply) -> Response<Payload> {
     response
 }
 
-/// A stream of events.
+/// A stream of events, with what is there already. With `end` it is over when the gateway is to end; without, when its request is answered.
 pub(crate) fn events(
-    ready: Option<Bytes>,
+    first: Option<Frame>,
     frames: mpsc::Receiver<Frame>,
     keep_alive: Duration,
+    end: Option<watch::Receiver<bool>>,
 ) -> Response<Payload> {
+    let gateway_ends = async move {
+        match end {
+            Some(mut ending) => drop(ending.wait_for(|ending| *ending).await),
+            None => std::future::pending().await,
+        }
+    };
     let mut keep_alive = tokio::time::interval_at(tokio::time::Instant::now() + keep_alive, keep_alive);
     keep_alive.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let only = matches!(first, Some(Frame::Last(_)));
     let stream = EventStream {
-        ready,
+        ready: first.and_then(written),
         frames,
         keep_alive,
-        ended: false,
+        gateway_ends: gateway_ends.boxed(),
+        ended: only,
     };
     let mut response = Response::new(Payload::Events(Box::new(stream)));
     *response.status_mut() = StatusCode::OK;

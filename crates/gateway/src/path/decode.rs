@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mantlet_access::Caller;
 use mantlet_inspect::headers::decode_text;
-use mantlet_wire::{Body, Json, Kind, Message, Named, Party, Raw, Twins, Version, facts, key, lookalike};
+use mantlet_wire::{
+    Body, Era, Json, Kind, Message, Named, Party, Raw, Twins, Version, facts, key, lookalike,
+};
 
 use crate::Gateway;
 use crate::client::{Endpoint, Outbound};
@@ -177,15 +179,18 @@ fn legacy_version(head: &Head) -> Result<(), Refusal> {
     match head.version.as_deref() {
         None => Ok(()),
         Some(version) if Version::parse(version).is_some() => Ok(()),
-        Some(version) => Err(unsupported(version)),
+        Some(version) => Err(unsupported(version, Era::Legacy)),
     }
 }
 
-fn unsupported(version: &str) -> Refusal {
+/// What is offered instead is of the asker's era: as `server/discover` says in the one, as `initialize` negotiates in
+/// the other.
+fn unsupported(version: &str, era: Era) -> Refusal {
     let shown: String = version.chars().take(40).collect();
     let all: Vec<&str> = Version::ALL
         .iter()
         .rev()
+        .filter(|version| version.era() == era)
         .map(|version| version.as_str())
         .collect();
     Refusal::new(
@@ -218,8 +223,9 @@ fn modern_envelope(message: &Message, via: &Via) -> Result<(), Refusal> {
         return Err(missing_meta(key::PROTOCOL_VERSION));
     };
     if Version::parse(&version) != Some(Version::V2026_07_28) {
-        return Err(unsupported(&version));
+        return Err(unsupported(&version, Era::Modern));
     }
+    exists(message)?;
     let capabilities = message.meta().and_then(|meta| meta.get(key::CLIENT_CAPABILITIES));
     if !capabilities.is_some_and(|value| matches!(value.shape(), mantlet_wire::Shape::Object)) {
         return Err(missing_meta(key::CLIENT_CAPABILITIES));
@@ -227,6 +233,15 @@ fn modern_envelope(message: &Message, via: &Via) -> Result<(), Refusal> {
     match via.head() {
         Some(head) => mirrored(head, message),
         None => Ok(()),
+    }
+}
+
+/// Before anything else of the request is read: a method that this version has not may be shaped as it likes.
+fn exists(message: &Message) -> Result<(), Refusal> {
+    let method = message.method().unwrap_or_default();
+    match facts(method) {
+        Some(facts) if !facts.modern => Err(crate::forward::unknown_here(method)),
+        _ => Ok(()),
     }
 }
 

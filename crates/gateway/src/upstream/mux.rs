@@ -14,8 +14,11 @@ use crate::client::lock;
 
 /// Requests that may wait for answers on one channel.
 const MAX_PENDING: usize = 1_024;
-/// How long a reader waits for a slow consumer before an event is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a reader waits for a slow consumer, once; then it gets what it has room for. All other requests of the
+/// channel wait behind it.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a message waits for a place in the queue of a server that does not read.
+const QUEUED: Duration = Duration::from_secs(2);
 
 /// See the module's head.
 #[derive(Debug)]
@@ -24,6 +27,10 @@ pub(crate) struct Mux {
     order: AtomicU64,
     outgoing: mpsc::Sender<Message>,
     unsolicited: mpsc::Sender<Event>,
+    /// Whoever reads `unsolicited` does not keep up.
+    behind: Arc<AtomicBool>,
+    /// The server does not read what is written to it.
+    stuck: AtomicBool,
     dead: AtomicBool,
     died: Notify,
     /// Answers that nobody waits for, lines that were no messages: counted, shown in the status.
@@ -35,6 +42,7 @@ struct Waiting {
     order: u64,
     answer: oneshot::Sender<Result<Message, LinkError>>,
     events: mpsc::Sender<Event>,
+    behind: Arc<AtomicBool>,
 }
 
 impl Mux {
@@ -44,6 +52,8 @@ impl Mux {
             order: AtomicU64::new(0),
             outgoing,
             unsolicited,
+            behind: Arc::default(),
+            stuck: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             died: Notify::new(),
             strays: AtomicU64::new(0),
@@ -67,9 +77,9 @@ impl Mux {
             id,
             cancel: cancellable,
         };
-        if self.outgoing.send(message).await.is_err() {
+        if let Err(error) = self.send(message).await {
             guard.cancel = false;
-            return Err(LinkError::Gone);
+            return Err(error);
         }
         let outcome = waiting.await.unwrap_or(Err(LinkError::Gone));
         guard.cancel = false;
@@ -98,14 +108,33 @@ impl Mux {
                 order,
                 answer,
                 events,
+                behind: Arc::default(),
             },
         );
         Ok(())
     }
 
-    /// Sends what has no answer.
+    /// Queues a message for the server. Nobody waits long for one that does not read.
     pub(crate) async fn send(&self, message: Message) -> Result<(), LinkError> {
-        self.outgoing.send(message).await.map_err(|_| LinkError::Gone)
+        let patience = if self.stuck.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            QUEUED
+        };
+        self.outgoing
+            .send_timeout(message, patience)
+            .await
+            .map_err(|error| match error {
+                mpsc::error::SendTimeoutError::Closed(_) => LinkError::Gone,
+                mpsc::error::SendTimeoutError::Timeout(_) => {
+                    LinkError::Unavailable("the server does not read what is sent to it".to_owned())
+                }
+            })
+    }
+
+    /// Whether a write to the server waits for it to read.
+    pub(crate) fn stuck(&self, stuck: bool) {
+        self.stuck.store(stuck, Ordering::Relaxed);
     }
 
     /// Takes a message that the server sent and brings it to whoever waits for it.
@@ -154,16 +183,31 @@ impl Mux {
         }
     }
 
+    /// Hands an event over, in order. INVARIANT: a consumer that does not read holds the channel up once, not with
+    /// each event: its notifications are dropped, its questions refused.
     async fn deliver(&self, event: Event) {
-        let to = self.consumer(&event);
-        if tokio::time::timeout(PATIENCE, to.send(event)).await.is_err() {
-            self.stray();
+        let (to, behind) = self.consumer(&event);
+        let patience = if behind.load(Ordering::Relaxed) {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
+        let sent = to.send_timeout(event, patience).await;
+        behind.store(sent.is_err(), Ordering::Relaxed);
+        let Err(error) = sent else { return };
+        self.stray();
+        if let Event::Ask(question) = error.into_inner()
+            && let Some(id) = question.id()
+        {
+            let no =
+                Message::error_response(Some(id), -32603, "the client does not read its questions", None);
+            drop(self.outgoing.try_send(no));
         }
     }
 
     /// Progress and subscriptions name their request; a question or a log line goes to the newest running
     /// request, since legacy servers must ask within one (SEP-2260); the rest belongs to no request.
-    fn consumer(&self, event: &Event) -> mpsc::Sender<Event> {
+    fn consumer(&self, event: &Event) -> (mpsc::Sender<Event>, Arc<AtomicBool>) {
         let pending = lock(&self.pending);
         let named = match event {
             Event::Notification(message) => named_request(message),
@@ -177,7 +221,10 @@ impl Mux {
             }
             (None, Event::Notification(_)) => None,
         };
-        found.map_or_else(|| self.unsolicited.clone(), |waiting| waiting.events.clone())
+        let (to, behind) = found.map_or((&self.unsolicited, &self.behind), |waiting| {
+            (&waiting.events, &waiting.behind)
+        });
+        (to.clone(), Arc::clone(behind))
     }
 
     pub(crate) fn is_dead(&self) -> bool {

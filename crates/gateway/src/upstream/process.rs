@@ -16,7 +16,8 @@ use mantlet_config::CommandLine;
 const INHERITED: &[&str] = &[
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR",
 ];
-/// A mark in the environment of the whole tree, by which stragglers that left the group are found.
+/// A mark in the environment of the whole tree, by which stragglers that left the group are found. It begins with the
+/// gateway's process id, by which `mantlet warden` finds all of them when the gateway was killed.
 const MARK: &str = "MANTLET_SERVER_MARK";
 /// From the end of its input to SIGTERM, and from there to SIGKILL.
 const GRACE: Duration = Duration::from_millis(1_500);
@@ -29,7 +30,8 @@ pub(crate) struct Process {
 }
 
 /// Starts the command in its own process group, its three streams piped.
-pub(crate) fn start(line: &CommandLine, mark: String) -> Result<(Child, Process), LinkError> {
+pub(crate) fn start(line: &CommandLine) -> Result<(Child, Process), LinkError> {
+    let mark = format!("{}-{}", std::process::id(), crate::random::handle());
     let Some((program, arguments)) = line.argv.split_first() else {
         return Err(LinkError::Unavailable("the command is empty".to_owned()));
     };

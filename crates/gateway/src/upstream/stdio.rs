@@ -20,6 +20,8 @@ use super::{Event, LinkError};
 const QUEUE: usize = 64;
 /// How long a server may refuse to read before its channel counts as dead.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+/// And how long before nobody waits for it any more.
+const STUCK: Duration = Duration::from_secs(2);
 /// Lines of standard error that are shown per server and minute; all are read.
 const STDERR_LINES: u64 = 200;
 const STDERR_LINE: usize = 1_000;
@@ -41,7 +43,7 @@ pub(crate) fn open(
     caps: &Caps,
     unsolicited: mpsc::Sender<Event>,
 ) -> Result<Stdio, LinkError> {
-    let (mut child, process) = process::start(line, crate::random::handle())?;
+    let (mut child, process) = process::start(line)?;
     let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
         return Err(LinkError::Unavailable(
@@ -109,7 +111,16 @@ async fn write(
         };
         let Some(message) = message else { break };
         let line = one_line(message.bytes());
-        let written = tokio::time::timeout(WRITE_PATIENCE, stdin.write_all(&line)).await;
+        let writing = stdin.write_all(&line);
+        tokio::pin!(writing);
+        let written = match tokio::time::timeout(STUCK, &mut writing).await {
+            Ok(written) => Ok(written),
+            Err(_) => {
+                mux.stuck(true);
+                tokio::time::timeout(WRITE_PATIENCE, writing).await
+            }
+        };
+        mux.stuck(false);
         if !matches!(written, Ok(Ok(()))) {
             mux.die();
             break;
