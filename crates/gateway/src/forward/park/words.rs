@@ -30,9 +30,15 @@ const CACHEABLE: &[&str] = &[
 ];
 
 /// The answer with what the stateless era adds: that it is complete, and that it is nobody else's.
-pub(super) fn in_new_words(call: &Cleared, answer: &Message) -> Result<Message, Refusal> {
-    if answer.kind() == Kind::Error {
-        return Ok(new_error(call, answer));
+pub(super) fn in_new_words(
+    call: &Cleared,
+    answer: &Message,
+    missing: Option<&str>,
+) -> Result<Message, Refusal> {
+    match (answer.kind(), missing) {
+        (Kind::Error, Some(capability)) => return Ok(lacking(call, capability)),
+        (Kind::Error, None) => return Ok(new_error(call, answer)),
+        _ => {}
     }
     let Some(result) = answer.result() else {
         return Ok(answer.clone());
@@ -44,6 +50,16 @@ pub(super) fn in_new_words(call: &Cleared, answer: &Message) -> Result<Message, 
         edit.set(result, "cacheScope", &Json::text("private"));
     }
     Ok(edit.finish())
+}
+
+/// The server failed after it had asked for what this client did not declare (MCP 2026-07-28 basic/index
+/// §Per-request protocol fields).
+fn lacking(call: &Cleared, capability: &str) -> Message {
+    let data = serde_json::json!({ "requiredCapabilities": { capability: {} } });
+    let text = format!(
+        "the server needs the client's capability `{capability}`, which the request does not declare"
+    );
+    Message::error_response(call.message().id(), -32021, &text, Some(Json::from_value(&data)))
 }
 
 /// -32002 became -32602 (MCP 2026-07-28 server/resources §Error Handling); -32042, a page that the person must

@@ -12,8 +12,9 @@ use std::future::Future;
 
 use anyhow::{Context as _, Result};
 use rmcp::model::{
-    CallToolRequestParams, ClientConfig, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams,
-    ElicitResult, ErrorData, GetPromptRequestParams, ListRootsResult, ReadResourceRequestParams,
+    CallToolRequestParams, ClientConfig, CreateMessageRequestParams, CreateMessageResult,
+    ElicitRequestParams, ElicitResult, ErrorData, GetPromptRequestParams, ListRootsResult,
+    ReadResourceRequestParams,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, RequestContext, RoleClient, RunningService, ServiceError,
@@ -86,10 +87,10 @@ async fn connect(task: &Value) -> Result<Client> {
     let lifecycle = match member(task, "era").as_str() {
         Some("legacy") => ClientLifecycleMode::Initialize,
         Some("modern") => ClientLifecycleMode::Discover {
-            preferred_versions: Vec::new(),
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
         },
         _ => ClientLifecycleMode::Auto {
-            preferred_versions: Vec::new(),
+            preferred_versions: vec![ProtocolVersion::V_2026_07_28],
             legacy_version: None,
         },
     };
@@ -142,7 +143,12 @@ async fn walk(client: &Client, task: &Value) -> Result<Value> {
         }
     };
     if *member(task, "read_all") == true && resources.is_array() {
-        let uris: Value = resources.as_array().into_iter().flatten().map(|one| member(one, "uri").clone()).collect();
+        let uris: Value = resources
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| member(one, "uri").clone())
+            .collect();
         put("all", each(&uris, read).await?);
     }
     put("resources", resources);
