@@ -73,6 +73,19 @@ def where(roots: Annotated[ListRootsResult, Resolve(roots)]) -> str:
 
 
 @server.tool()
+async def linger(file: str) -> str:
+    """Stays until it is cancelled; writes down that it began and that it was."""
+    with open(file, "a", buffering=1) as log:
+        log.write("began\n")
+        try:
+            await asyncio.sleep(600)
+        except asyncio.CancelledError:
+            log.write("cancelled\n")
+            raise
+    return "stayed"
+
+
+@server.tool()
 def fail() -> str:
     """Fails."""
     raise ValueError("as it should")

@@ -20,6 +20,7 @@ pub mod peers;
 pub mod processes;
 pub mod puppets;
 pub mod serving;
+pub mod suite;
 pub mod upstream;
 pub mod walks;
 

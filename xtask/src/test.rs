@@ -8,6 +8,8 @@ use anyhow::{Result, bail};
 use crate::{peers, run, tidy};
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// One set of features for all steps, so that nothing is built twice: the peers in Rust are behind features.
+const ALL: &[&str] = &["--workspace", "--all-features"];
 
 struct Tally {
     passed: u32,
@@ -39,15 +41,15 @@ pub fn run(_arguments: &[String]) -> Result<()> {
     tally.step("format", &["fmt", "--all", "--check"], MINUTE);
     tally.step(
         "lints",
-        &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+        &[&["clippy", "--all-targets"], ALL, &["--", "-D", "warnings"]].concat(),
         30 * MINUTE,
     );
     tally.note("peers", peers::install(&[]));
-    tally.step("the binaries", &["build", "--workspace", "--bins"], 30 * MINUTE);
-    tests(&mut tally, "tests", &["--workspace"]);
+    tally.step("the binaries", &[&["build", "--bins"], ALL].concat(), 30 * MINUTE);
+    tests(&mut tally, "tests", ALL);
     tally.step(
         "documentation tests",
-        &["test", "--workspace", "--doc", "--quiet"],
+        &[&["test", "--doc", "--quiet"], ALL].concat(),
         15 * MINUTE,
     );
     tally.step(
@@ -67,7 +69,7 @@ pub fn end_to_end() -> Result<()> {
         failed: Vec::new(),
     };
     tally.note("peers", peers::install(&[]));
-    tally.step("the binaries", &["build", "--workspace", "--bins"], 30 * MINUTE);
+    tally.step("the binaries", &[&["build", "--bins"], ALL].concat(), 30 * MINUTE);
     tests(&mut tally, "end to end", &["-p", "mantlet-tests"]);
     tally.close()
 }

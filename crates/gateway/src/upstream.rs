@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use mantlet_config::Server as Settings;
 use mantlet_wire::{Era, Id, Json, Message, Reject, Version};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 pub(crate) mod catalog;
 pub(crate) mod health;
@@ -113,6 +113,8 @@ pub(crate) struct Link {
     /// Where goes what the server says outside any request of a client.
     pub(crate) outside: mpsc::Sender<Event>,
     held: Mutex<Vec<Message>>,
+    /// Told of each question that is held.
+    asked: Notify,
     next_id: AtomicI64,
     initialized: AtomicBool,
 }
@@ -141,6 +143,7 @@ impl Link {
             wire,
             outside,
             held: Mutex::default(),
+            asked: Notify::new(),
             next_id: AtomicI64::new(next_id),
             initialized: AtomicBool::new(false),
         }
@@ -167,12 +170,18 @@ impl Link {
             return Err(question);
         }
         held.push(question);
+        self.asked.notify_one();
         Ok(())
     }
 
     /// The server takes a question back.
     pub(crate) fn let_go(&self, id: &Id) {
         crate::client::lock(&self.held).retain(|question| question.id() != Some(id));
+    }
+
+    /// Waits until a question is held.
+    pub(crate) async fn asks(&self) {
+        self.asked.notified().await;
     }
 
     /// The questions that wait for a request which can carry them.

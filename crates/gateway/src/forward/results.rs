@@ -37,6 +37,10 @@ pub(crate) fn finish(call: &Cleared, link: &Link, answer: Message) -> Result<Mes
     if call.renames() {
         show_uris(&link.server.name, result, &mut edit);
     }
+    if call.client().era == Era::Modern && result.get("resultType").is_none() {
+        // What its absence means is said: some clients insist on it.
+        edit.set(result, "resultType", &Json::text(COMPLETE));
+    }
     if call.client().era == Era::Modern && result.get("cacheScope").is_some() {
         // What a caller sees depends on who they are (MCP 2026-07-28 server/utilities/caching).
         edit.set(result, "cacheScope", &Json::text("private"));

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use mantlet_inspect::headers::matches;
-use mantlet_wire::{Json, Kind, Raw, Shape};
+use mantlet_wire::{Json, Kind, Message, Raw, Shape};
 
 use super::authorise::Granted;
 use super::decode::Face;
@@ -22,6 +22,8 @@ use crate::{Gateway, links};
 pub(crate) struct Valid {
     granted: Granted,
     tool: Option<Arc<ToolFacts>>,
+    /// The message as it goes on, where it is not as it came.
+    mended: Option<Message>,
 }
 
 impl Deref for Valid {
@@ -37,6 +39,11 @@ impl Valid {
     pub(crate) fn tool(&self) -> Option<&Arc<ToolFacts>> {
         self.tool.as_ref()
     }
+
+    /// The message that is forwarded: the one that was found valid.
+    pub(crate) fn message(&self) -> &Message {
+        self.mended.as_ref().unwrap_or_else(|| self.granted.message())
+    }
 }
 
 /// Validates.
@@ -46,29 +53,32 @@ pub(crate) async fn arguments(
     trail: &mut Trail,
 ) -> Result<Valid, Refusal> {
     trail.enter("validate");
-    if granted.message().kind() != Kind::Request {
-        return Ok(Valid { granted, tool: None });
-    }
-    let tool = match (granted.target(), granted.message().method()) {
-        (Target::Tool(name), _) => Some(call(gateway, &granted, name).await?),
-        (Target::Resource(uri), Some("completion/complete")) => {
-            uri::printable(uri)?;
-            None
-        }
-        (Target::Resource(uri), _) => {
-            uri::resource(uri)?;
-            None
-        }
-        (Target::Prompt(_), Some("prompts/get")) => {
-            prompt(granted.message().params())?;
-            None
-        }
-        _ => None,
+    let mut valid = Valid {
+        granted,
+        tool: None,
+        mended: None,
     };
-    Ok(Valid { granted, tool })
+    if valid.message().kind() != Kind::Request {
+        return Ok(valid);
+    }
+    match (valid.target(), valid.message().method()) {
+        (Target::Tool(name), _) => {
+            let (tool, mended) = call(gateway, &valid.granted, name).await?;
+            (valid.tool, valid.mended) = (Some(tool), mended);
+        }
+        (Target::Resource(uri), Some("completion/complete")) => uri::printable(uri)?,
+        (Target::Resource(uri), _) => uri::resource(uri)?,
+        (Target::Prompt(_), Some("prompts/get")) => prompt(valid.message().params())?,
+        _ => {}
+    }
+    Ok(valid)
 }
 
-async fn call(gateway: &Arc<Gateway>, granted: &Granted, name: &str) -> Result<Arc<ToolFacts>, Refusal> {
+async fn call(
+    gateway: &Arc<Gateway>,
+    granted: &Granted,
+    name: &str,
+) -> Result<(Arc<ToolFacts>, Option<Message>), Refusal> {
     let Some(server) = granted.server() else {
         return Err(Refusal::new(Reason::Internal, "the call has no server"));
     };
@@ -87,6 +97,11 @@ async fn call(gateway: &Arc<Gateway>, granted: &Granted, name: &str) -> Result<A
             "`arguments` must be an object",
         ));
     }
+    if granted.face() == Face::Modern
+        && let Some(head) = granted.via().head()
+    {
+        mirrored(&tool, &head.parameters, arguments)?;
+    }
     let schema = tool.input.as_ref().map_err(|why| {
         Refusal::new(
             Reason::SchemaUnusable,
@@ -94,15 +109,34 @@ async fn call(gateway: &Arc<Gateway>, granted: &Granted, name: &str) -> Result<A
         )
         .because(why.clone())
     })?;
-    schema
-        .check(arguments)
-        .map_err(|violations| Refusal::new(Reason::InvalidArguments, violations.to_string()))?;
-    if granted.face() == Face::Modern
-        && let Some(head) = granted.via().head()
-    {
-        mirrored(&tool, &head.parameters, arguments)?;
+    let Err(violations) = schema.check(arguments) else {
+        return Ok((tool, None));
+    };
+    let mended = without_nulls(arguments).filter(|mended| schema.check(mended.raw()).is_ok());
+    let mended = mended.map(|mended| {
+        let mut edit = granted.message().edit();
+        edit.replace(arguments, &mended);
+        edit.finish()
+    });
+    match mended {
+        Some(message) => Ok((tool, Some(message))),
+        None => Err(Refusal::new(Reason::InvalidArguments, violations.to_string())),
     }
-    Ok(tool)
+}
+
+/// A model that is made to fill in every argument sends `null` for those that it has nothing for. Where the schema has
+/// no `null`, such an argument is left out, as it was meant; so what is forwarded is what was checked.
+fn without_nulls(arguments: Raw<'_>) -> Option<Json> {
+    let nulls: Vec<_> = arguments.members().filter(|(_, value)| value.is_null()).collect();
+    if nulls.is_empty() {
+        return None;
+    }
+    let whole = arguments.to_json();
+    let mut edit = whole.edit();
+    for (name, _) in &nulls {
+        edit.remove(whole.raw(), name);
+    }
+    Some(edit.finish())
 }
 
 /// MCP 2026-07-28 streamable-http §Custom Headers: a recognised `Mcp-Param-*` header equals its argument, and is

@@ -80,6 +80,9 @@ impl Stay {
             tokio::select! {
                 biased;
                 Some(event) = events.recv() => self.said(event).await,
+                // What the server asks outside of any request is asked with this one (MCP 2025-11-25
+                // basic/transports: a server may put its questions on the stream that belongs to none).
+                () = link.asks(), if self.may_ask => self.put_held(),
                 outcome = &mut call => {
                     while let Ok(event) = events.try_recv() {
                         if let Some(visit) = &self.here {
@@ -118,9 +121,7 @@ impl Stay {
 
     /// What the server asked while no request could carry its questions is asked before the call goes out.
     async fn ask_first(&mut self) {
-        for question in self.link.take_held() {
-            self.put(as_input(&question));
-        }
+        self.put_held();
         while !self.open.is_empty() {
             self.hand_over();
             let Ok(Some(visit)) = timeout(PARKED, self.visits.recv()).await else {
@@ -161,6 +162,12 @@ impl Stay {
 
     fn outside(&self) -> Context {
         Context::outside(&self.gateway, &self.client, &self.link)
+    }
+
+    fn put_held(&mut self) {
+        for question in self.link.take_held() {
+            self.put(as_input(&question));
+        }
     }
 
     fn put(&mut self, question: Option<Question>) {

@@ -13,7 +13,7 @@ use std::future::Future;
 use anyhow::{Context as _, Result};
 use rmcp::model::{
     CallToolRequestParams, ClientConfig, CreateMessageRequestParams, CreateMessageResult,
-    ElicitRequestParams, ElicitResult, ErrorData, GetPromptRequestParams, ListRootsResult,
+    ElicitRequestParams, ElicitResult, ErrorData, GetPromptRequestParams, ListRootsResult, ProtocolVersion,
     ReadResourceRequestParams,
 };
 use rmcp::service::{
