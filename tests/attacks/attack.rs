@@ -28,6 +28,9 @@ pub(crate) struct Attack {
     /// What the client declares.
     #[serde(default)]
     pub(crate) capabilities: Option<Value>,
+    /// Through `/mcp`, where all servers are, instead of the puppet's own endpoint. Over HTTP only.
+    #[serde(default)]
+    pub(crate) all_servers: bool,
     /// It makes sense over HTTP only.
     #[serde(default)]
     pub(crate) http_only: bool,
@@ -112,7 +115,7 @@ impl Attack {
                 // A line ends at a line feed; such a body cannot be said over stdio.
                 && !step.payload(Path::new("")).contains(&b'\n')
         };
-        !self.http_only && self.steps.iter().all(plain)
+        !self.http_only && !self.all_servers && self.steps.iter().all(plain)
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn over_http(attack: &Attack) -> Vec<String> {
     let session = begin(attack, &serving);
     let mut problems = Vec::new();
     for (index, step) in attack.steps.iter().enumerate() {
-        let answer = send(step, &serving, &session, directory.path());
+        let endpoint = if attack.all_servers { "/mcp" } else { ENDPOINT };
+        let answer = send(step, &serving, endpoint, &session, directory.path());
         let message = answer
             .messages()
             .into_iter()
@@ -95,15 +96,16 @@ fn hello(attack: &Attack) -> Value {
 /// An initialize-era session for the steps that have one.
 fn begin(attack: &Attack, serving: &Serving) -> String {
     let hello = json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": hello(attack)});
-    let answer = serving.post(Some("puppet"), &[], &hello.to_string());
+    let server = (!attack.all_servers).then_some("puppet");
+    let answer = serving.post(server, &[], &hello.to_string());
     let session = answer.header("mcp-session-id").unwrap_or_default().to_owned();
     let ready = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-    let ready = serving.post(Some("puppet"), &[("Mcp-Session-Id", &session)], ready);
+    let ready = serving.post(server, &[("Mcp-Session-Id", &session)], ready);
     assert_eq!(ready.status, 202, "{}", ready.text());
     session
 }
 
-fn send(step: &Step, serving: &Serving, session: &str, directory: &Path) -> Answer {
+fn send(step: &Step, serving: &Serving, endpoint: &str, session: &str, directory: &Path) -> Answer {
     let fill = |text: &str| {
         filled(text)
             .replace("{host}", &serving.address)
@@ -151,7 +153,7 @@ fn send(step: &Step, serving: &Serving, session: &str, directory: &Path) -> Answ
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let path = fill(step.path.as_deref().unwrap_or(ENDPOINT));
+    let path = fill(step.path.as_deref().unwrap_or(endpoint));
     http::request(&serving.address, &step.method, &path, &headers, &payload)
 }
 

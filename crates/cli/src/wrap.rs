@@ -155,8 +155,7 @@ async fn wrap(settings: Settings) -> Result<u8, Failure> {
     let gateway = run::gateway(settings, None)?;
     let note = run::keep_note(&gateway, "wrap", None);
     let end = run::asked_to_end()?;
-    let subject =
-        std::env::var("USER").unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()));
+    let subject = local_user();
     let serving = stdio::serve(
         Arc::clone(&gateway),
         &name,
@@ -181,9 +180,36 @@ async fn wrap(settings: Settings) -> Result<u8, Failure> {
     }
 }
 
+/// Whose process this is: by user id, which cannot be made up as a variable can, and by the name of the user database.
+fn local_user() -> String {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let known = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    match name_in(&known, &uid) {
+        Some(name) => name.to_owned(),
+        None => format!("uid {uid}"),
+    }
+}
+
+/// passwd(5): name, password, user id, and more.
+fn name_in<'p>(passwd: &'p str, uid: &str) -> Option<&'p str> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let (name, id) = (fields.next()?, fields.nth(1)?);
+        (id == uid && !name.is_empty()).then_some(name)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_user_is_whom_the_database_names() {
+        let passwd = "root:x:0:0:root:/:/bin/sh\nalice:x:1000:1000::/home/alice:/bin/sh\n:x:7:7::/:\n";
+        assert_eq!(name_in(passwd, "1000"), Some("alice"));
+        assert_eq!(name_in(passwd, "100"), None);
+        assert_eq!(name_in(passwd, "7"), None);
+    }
 
     #[test]
     fn a_name_is_made_of_what_is_run() {

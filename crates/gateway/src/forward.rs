@@ -12,6 +12,7 @@ use crate::path::{Answer, Face, Via};
 use crate::refusal::{Reason, Refusal};
 use crate::trail::Trail;
 
+mod asked;
 pub(crate) mod bridge;
 pub(crate) mod exchange;
 pub(crate) mod greet;

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use mantlet_access::{Authorizer, Caller, LocalToken};
-use mantlet_audit::{Durability, Log, Record};
+use mantlet_audit::{Log, Record};
 use mantlet_config::{Settings, Transport};
 use mantlet_wire::Caps;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::lock;
 use crate::clock::Clock;
+use crate::recorder::Recorder;
 use crate::refusal::{Reason, Refusal};
 use crate::session::Clients;
 use crate::upstream::Server;
@@ -79,8 +80,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clients: Clients,
     pub(crate) token: Option<LocalToken>,
-    audit: Arc<Log>,
-    durability: Durability,
+    recorder: Recorder,
     pool: Pool,
     callers: Mutex<HashMap<String, Arc<Semaphore>>>,
     exchanges: AtomicU64,
@@ -115,8 +115,7 @@ impl Gateway {
             clock,
             clients: Clients::default(),
             token,
-            audit: Arc::new(audit),
-            durability,
+            recorder: Recorder::new(audit, durability),
             pool,
             callers: Mutex::default(),
             exchanges: AtomicU64::new(1),
@@ -162,25 +161,11 @@ impl Gateway {
 
     /// INVARIANT: no record, no reply. Whoever answers a message calls this first.
     pub(crate) async fn record(&self, record: Record) -> Result<(), Refusal> {
-        let now = self.clock.now();
-        let outcome = match self.durability {
-            // One write(2) into the page cache: shorter than handing it to another thread.
-            Durability::Write => self.audit.append(&record, now).map_err(|error| error.to_string()),
-            Durability::Fsync => {
-                let audit = Arc::clone(&self.audit);
-                match tokio::task::spawn_blocking(move || audit.append(&record, now)).await {
-                    Ok(outcome) => outcome.map_err(|error| error.to_string()),
-                    Err(error) => Err(error.to_string()),
-                }
-            }
-        };
-        outcome.map(drop).map_err(|why| {
-            tracing::error!(%why, "the audit log cannot be written: messages are refused until it can");
-            Refusal::new(
-                Reason::AuditUnavailable,
-                "the gateway cannot write its audit log and answers nothing until it can: ask its operator",
-            )
-        })
+        self.recorder.record(record, self.clock.now()).await
+    }
+
+    pub(crate) fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// A place among the messages of this caller that run at the same time.
@@ -215,5 +200,6 @@ impl Gateway {
     pub async fn close(&self) {
         self.begin_drain();
         self.clients.close_all().await;
+        self.recorder.close(self.clock.now()).await;
     }
 }

@@ -9,6 +9,7 @@ pub mod listen;
 mod names;
 mod path;
 mod random;
+mod recorder;
 mod refusal;
 mod session;
 mod status;

@@ -12,6 +12,7 @@ use mantlet_wire::{Body, Id, Json, Message};
 
 use crate::Gateway;
 use crate::client::Outbound;
+use crate::recorder::counted_finding;
 use crate::refusal::{Reason, Refusal};
 use crate::trail::Trail;
 
@@ -132,6 +133,7 @@ async fn run(
     out: Outbound,
     trail: &mut Trail,
 ) -> Result<Answer, Refusal> {
+    gateway.recorder().ready(gateway.clock.now()).await?; //             nothing runs that could not be recorded
     let msg = decode::message(message, caller, via, out)?; //            Decoded: the headers say what the body says
     let msg = identify::client(gateway, msg, trail)?; //                 Identified: whose session or stateless client
     let _slot = limit::admit(gateway, &msg)?; //                         given back when dropped
@@ -180,8 +182,13 @@ async fn finish(
 pub(crate) async fn refuse(gateway: &Gateway, via: &Via, caller: Option<&Caller>, refusal: Refusal) -> Reply {
     let mut trail = begin(gateway, via);
     trail.enter("listen");
-    if let Some(caller) = caller {
-        trail.caller(caller);
+    match caller {
+        Some(caller) => trail.caller(caller),
+        None => match gateway.recorder().stranger(gateway.clock.now()) {
+            Some(0) => {}
+            Some(counted) => trail.reason(counted_finding(counted)),
+            None => return reply(Err(refusal), None, Face::Legacy),
+        },
     }
     finish(gateway, trail, Err(refusal), None, Face::Legacy).await
 }

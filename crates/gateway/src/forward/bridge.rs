@@ -4,10 +4,10 @@
 
 use std::sync::Arc;
 
-use mantlet_wire::{Id, Json, Kind, Message, Raw, key};
+use mantlet_wire::{Json, Kind, Message, Raw, key};
 
 use super::exchange::{context, drive, local_name, outgoing};
-use super::questions;
+use super::{asked, questions};
 use crate::path::from_server::{self, Context};
 use crate::path::inspect::Cleared;
 use crate::refusal::{Reason, Refusal};
@@ -45,7 +45,10 @@ pub(crate) async fn run(
             .map_err(|error| links::failure(&link.server, error))?;
         match answer.result().filter(|result| needs_input(*result)) {
             Some(result) => input = gather(&cx, result).await?,
-            None => return Ok(in_old_words(&answer)),
+            None => {
+                asked::permitted(&cx, &answer).await?;
+                return Ok(in_old_words(&answer));
+            }
         }
     }
     Err(Refusal::new(
@@ -110,9 +113,11 @@ fn needs_input(result: Raw<'_>) -> bool {
 /// Asks the client everything that the server wants to know.
 async fn gather(cx: &Context, result: Raw<'_>) -> Result<Input, Refusal> {
     let mut responses = serde_json::Map::new();
-    for (name, request) in result.get("inputRequests").into_iter().flat_map(Raw::members) {
+    let requests = result.get("inputRequests");
+    asked::few(cx, requests.into_iter().flat_map(Raw::members).count())?;
+    for (name, request) in requests.into_iter().flat_map(Raw::members) {
         let method = request.get("method").and_then(Raw::text).unwrap_or_default();
-        let question = Message::request(&Id::Number(0), &method, request.get("params").map(Raw::to_json));
+        let question = asked::question(&method, request.get("params").map(Raw::to_json));
         from_server::decide(cx, &question).await?;
         let answer = questions::put(cx, &question).await;
         let Some(result) = answer.result() else {

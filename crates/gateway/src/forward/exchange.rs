@@ -9,7 +9,7 @@ use mantlet_inspect::headers::encode;
 use mantlet_wire::{Era, Id, Json, Message, Raw, key};
 use tokio::sync::mpsc;
 
-use super::{bridge, park, results};
+use super::{asked, bridge, park, results};
 use crate::path::from_server::{self, Context};
 use crate::path::inspect::Cleared;
 use crate::path::route::Target;
@@ -30,7 +30,11 @@ pub(crate) async fn run(
     link: &Arc<Link>,
 ) -> Result<Message, Refusal> {
     let answer = match (call.client().era, link.era()) {
-        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => direct(gateway, call, link).await?,
+        (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {
+            let answer = direct(gateway, call, link).await?;
+            asked::permitted(&context(gateway, call, link), &answer).await?;
+            answer
+        }
         (Era::Legacy, Era::Modern) => bridge::run(gateway, call, link).await?,
         (Era::Modern, Era::Legacy) => park::run(gateway, call, link).await?,
     };

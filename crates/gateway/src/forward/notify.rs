@@ -3,11 +3,13 @@
 
 use std::sync::Arc;
 
-use mantlet_wire::{Era, Raw};
+use mantlet_access::{Action, Item};
+use mantlet_wire::{Era, Raw, facts};
 
 use super::listen;
 use crate::client::lock;
 use crate::path::Via;
+use crate::path::authorise::may;
 use crate::path::inspect::Cleared;
 use crate::refusal::{Reason, Refusal};
 use crate::upstream::Link;
@@ -97,7 +99,7 @@ async fn to_servers(gateway: &Arc<Gateway>, call: &Cleared) -> Result<(), Refusa
     }
     let targets = match call.server() {
         Some(server) => vec![links::to(gateway, call.client(), server).await?],
-        None => open_links(call).await,
+        None => permitted(gateway, call, open_links(call).await)?,
     };
     for link in targets.iter().filter(|link| link.era() == Era::Legacy) {
         if let Err(error) = link.send(call.message().clone()).await {
@@ -105,6 +107,26 @@ async fn to_servers(gateway: &Arc<Gateway>, call: &Cleared) -> Result<(), Refusa
         }
     }
     Ok(())
+}
+
+/// Of several servers, those to which policy lets a method beyond the specification go.
+fn permitted(gateway: &Gateway, call: &Cleared, open: Vec<Arc<Link>>) -> Result<Vec<Arc<Link>>, Refusal> {
+    let method = call.message().method().unwrap_or_default();
+    if facts(method).is_some() {
+        return Ok(open);
+    }
+    let item = Item::Method(method);
+    let some: Vec<_> = open
+        .into_iter()
+        .filter(|link| may(gateway, call.client(), &link.server.name, Action::Other, item))
+        .collect();
+    if some.is_empty() {
+        return Err(Refusal::new(
+            Reason::PolicyDenied,
+            "the gateway's policy does not permit this notification on any server",
+        ));
+    }
+    Ok(some)
 }
 
 /// Ends the standing subscriptions of a client.

@@ -13,6 +13,7 @@ use mantlet_wire::{Json, Message, Raw, key};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
+use super::asked;
 use super::exchange::{context, local_name};
 use crate::client::lock;
 use crate::path::from_server::Context;
@@ -109,7 +110,11 @@ pub(crate) async fn run(
     }
     let outcome = outcome.await;
     match outcome {
-        Ok(Outcome::Done(answer, missing)) => in_new_words(call, &answer?, missing),
+        Ok(Outcome::Done(answer, missing)) => {
+            let answer = answer?;
+            asked::permitted(&cx, &answer).await?;
+            in_new_words(call, &answer, missing)
+        }
         Ok(Outcome::InputRequired { requests, state }) => Ok(input_required(call, requests, &state)),
         Err(_) => Err(Refusal::new(Reason::Cancelled, "the request was given up")),
     }

@@ -89,7 +89,8 @@ fn result_type<'r>(
     }
 }
 
-/// A server may only ask for what the client can answer and policy permits (MRTR §Server Requirements).
+/// A server may only ask for what the client can answer (MRTR §Server Requirements); what policy permits was decided
+/// before, question by question.
 fn input_required(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Refusal> {
     let requests = result.get("inputRequests");
     if requests.is_none() && result.get("requestState").is_none() {
@@ -121,7 +122,11 @@ fn tool_output(call: &Cleared, link: &Link, result: Raw<'_>) -> Result<(), Refus
     if result.get("isError").and_then(Raw::boolean) == Some(true) {
         return Ok(());
     }
-    if result.get("task").is_some() && result.get("content").is_none() {
+    let as_task = call
+        .message()
+        .params()
+        .is_some_and(|params| params.get("task").is_some());
+    if as_task && result.get("task").is_some() && result.get("content").is_none() {
         // 2025-11-25 tasks: the result comes later, by `tasks/result`.
         return Ok(());
     }

@@ -12,6 +12,9 @@ use crate::client::{Client, Frame, Presence};
 use crate::path::Reply;
 use crate::refusal::{Reason, Refusal};
 
+/// Messages of servers that wait for the answer which opens a session.
+const MOST_SAID: usize = 64;
+
 /// What is known of the asker and the question.
 #[derive(Debug)]
 pub(crate) struct Manner {
@@ -33,12 +36,10 @@ pub(crate) async fn answer(
     presence: Presence,
     manner: Manner,
 ) -> Response<Payload> {
-    let first = if manner.may_begin {
-        tokio::time::timeout(manner.keep_alive, frames.recv()).await
-    } else {
-        Ok(frames.recv().await)
-    };
-    match first {
+    if !manner.may_begin {
+        return opening(frames, manner).await;
+    }
+    match tokio::time::timeout(manner.keep_alive, frames.recv()).await {
         Ok(None) => stream::whole(failed()),
         Ok(Some(Frame::Last(reply))) if !(manner.prefers_events && is_streamable(&reply)) => {
             stream::whole(reply)
@@ -46,6 +47,32 @@ pub(crate) async fn answer(
         Ok(Some(first)) => begin(Some(first), frames, presence, manner),
         Err(_) => begin(None, frames, presence, manner),
     }
+}
+
+/// The answer that opens a session: what the servers say meanwhile waits for it, since its head has the session's id.
+async fn opening(mut frames: mpsc::Receiver<Frame>, manner: Manner) -> Response<Payload> {
+    let mut said = Vec::new();
+    let reply = loop {
+        match frames.recv().await {
+            Some(Frame::Last(reply)) => break reply,
+            Some(event) if said.len() < MOST_SAID => said.push(event),
+            Some(_) => tracing::warn!("a message during the handshake was dropped: there were too many"),
+            None => break failed(),
+        }
+    };
+    if said.is_empty() || reply.status != StatusCode::OK {
+        return stream::whole(reply);
+    }
+    let session = reply.session.clone();
+    let (to, frames) = mpsc::channel(MOST_SAID.saturating_add(1));
+    for frame in said.into_iter().chain([Frame::Last(reply)]) {
+        // There is room for all of them.
+        drop(to.try_send(frame));
+    }
+    stream::of_session(
+        stream::events(None, frames, manner.keep_alive, manner.end),
+        session,
+    )
 }
 
 fn begin(

@@ -216,8 +216,8 @@ async fn post(door: &Door, via: Via, caller: Caller, request: Request<Incoming>)
     // The header says what the body says, or the message is refused.
     let subscription =
         matches!(&via, Via::Http { head, .. } if head.method.as_deref() == Some("subscriptions/listen"));
-    let headers = request.headers().clone();
-    let text = match head::media(&headers) {
+    let prefers_events = head::prefers_events(request.headers());
+    let text = match head::media(request.headers()) {
         Ok(()) => body(gateway, request).await,
         Err(refusal) => Err(refusal),
     };
@@ -227,7 +227,7 @@ async fn post(door: &Door, via: Via, caller: Caller, request: Request<Incoming>)
     };
     let manner = Manner {
         session: session(gateway, &via, &caller),
-        prefers_events: head::prefers_events(&headers),
+        prefers_events,
         may_begin: !may_open_session(&via),
         keep_alive: gateway.in_force().settings.timeouts.keep_alive,
         end: subscription.then(|| door.ending.clone()),

@@ -126,11 +126,13 @@ pub(crate) fn whole(reply: Reply) -> Response<Payload> {
     }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
-    if let Some(session) = reply
-        .session
-        .and_then(|session| HeaderValue::from_str(&session).ok())
-    {
-        headers.insert(SESSION, session);
+    of_session(response, reply.session)
+}
+
+/// Says under which id a session was opened.
+pub(crate) fn of_session(mut response: Response<Payload>, session: Option<String>) -> Response<Payload> {
+    if let Some(session) = session.and_then(|session| HeaderValue::from_str(&session).ok()) {
+        response.headers_mut().insert(SESSION, session);
     }
     response
 }

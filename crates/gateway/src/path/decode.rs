@@ -119,13 +119,25 @@ pub(crate) fn face(message: &Message, via: &Via) -> Face {
         .head()
         .and_then(|head| head.version.as_deref())
         .is_some_and(|version| {
-            Version::parse(version).map_or(version > "2026", |known| known >= Version::V2026_07_28)
+            Version::parse(version).map_or_else(
+                || is_date(version) && version > Version::LATEST.as_str(),
+                |known| known.era() == Era::Modern,
+            )
         });
     if by_body || by_header {
         Face::Modern
     } else {
         Face::Legacy
     }
+}
+
+/// Versions are dates (MCP basic/versioning), and compare as such: a later one than any known is of the new era.
+fn is_date(version: &str) -> bool {
+    version.len() == 10
+        && version.bytes().enumerate().all(|(at, byte)| match at {
+            4 | 7 => byte == b'-',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 /// Checks the headers against the body and makes the first type of the path.

@@ -1,8 +1,9 @@
 //! A parked call's answers in the words of the stateless era: that input is required, that a result is complete and
 //! nobody else's, errors by their new codes.
 
-use mantlet_wire::{Json, Kind, Message, Raw};
+use mantlet_wire::{Json, Kind, Message};
 
+use crate::forward::asked::{VISIT_FIRST, pages};
 use crate::forward::respond;
 use crate::path::inspect::Cleared;
 use crate::refusal::Refusal;
@@ -77,13 +78,9 @@ fn new_error(call: &Cleared, answer: &Message) -> Message {
             edit.replace(at, &Json::from_serialize(&-32602));
             edit.finish()
         }
-        Some(-32042) => {
+        Some(VISIT_FIRST) => {
             let mut requests = serde_json::Map::new();
-            let pages = error
-                .pointer(&["data", "elicitations"])
-                .into_iter()
-                .flat_map(Raw::items);
-            for (index, page) in pages.enumerate() {
+            for (index, page) in pages(answer).enumerate() {
                 let mut params = page.to_value();
                 if let Some(params) = params.as_object_mut() {
                     params.remove("elicitationId");
