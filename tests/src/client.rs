@@ -80,6 +80,14 @@ impl<'a> Session<'a> {
         Stream::open(self.serving, "GET", self.server, &self.headers(), "")
     }
 
+    /// Takes a stream up again after this event.
+    #[must_use]
+    pub fn resume(&self, event: &str) -> Stream {
+        let mut headers = self.headers();
+        headers.push(("Last-Event-ID", event.to_owned()));
+        Stream::open(self.serving, "GET", self.server, &headers, "")
+    }
+
     fn post(&self, body: &Value) -> Answer {
         let headers = self.headers();
         let headers: Vec<(&str, &str)> = headers
@@ -198,6 +206,21 @@ impl Stream {
             let message = self.message()?;
             if fits(&message) {
                 return Some(message);
+            }
+        }
+    }
+
+    /// The next message of an event stream and the id of its event, within a minute.
+    pub fn event(&mut self) -> Option<(String, Value)> {
+        let mut id = String::new();
+        loop {
+            let line = self.line(Duration::from_secs(60))?;
+            if let Some(named) = line.strip_prefix("id:") {
+                named.trim().clone_into(&mut id);
+            }
+            let data = line.strip_prefix("data:").map(|data| parse(data.trim()));
+            if let Some(Ok(message @ Value::Object(_))) = data {
+                return Some((id, message));
             }
         }
     }

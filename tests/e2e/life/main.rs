@@ -14,6 +14,7 @@ mod ending;
 mod failing;
 mod record;
 mod reloading;
+mod resuming;
 mod slow;
 mod together;
 
