@@ -2,6 +2,7 @@
 //! and in the same run, since only ratios mean something from one machine to another. Nothing here asserts a time;
 //! what fails the run is a request that failed. Loopback only, about two minutes after the build.
 
+mod counted;
 mod held;
 mod load;
 mod table;
@@ -81,6 +82,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
         rows.push(measure(&programs, &folder.0, case)?);
     }
     table::print(&rows);
+    counted::print(&programs, &folder.0)?;
     verdict(&rows)
 }
 
@@ -149,6 +151,18 @@ fn measure(programs: &Programs, folder: &Path, case: Case) -> Result<Row> {
 /// A fresh gateway for each case: its memory is that of this case.
 fn over_http(programs: &Programs, state: &Path, case: Case) -> Result<Row> {
     let echo = Held::start(&programs.echo, &["http", "0"], state, "echo")?;
+    let path = serving(state, &echo)?;
+    let gateway = Held::start(&programs.mantlet, &["serve", "--config", &path], state, "mantlet")?;
+    let token = state.join("mantlet").join("token");
+    let direct = Load::http(case, &echo.url);
+    let through = Load::http(case, &gateway.url)
+        .with_token(&token)
+        .watching(gateway.pid);
+    by_turns(programs, state, case, &direct, &through)
+}
+
+/// A configuration for the echo server behind the gateway; gives its path.
+fn serving(state: &Path, echo: &Held) -> Result<String> {
     let configuration = state.join("mantlet.yaml");
     let text = format!(
         "listen: {{ address: 127.0.0.1:0 }}\nservers:\n  echo:\n    url: {}\n    allow: {{ tools: [echo] }}\n",
@@ -156,13 +170,7 @@ fn over_http(programs: &Programs, state: &Path, case: Case) -> Result<Row> {
     );
     std::fs::write(&configuration, text)?;
     let path = configuration.to_str().context("a path that is no text")?;
-    let gateway = Held::start(&programs.mantlet, &["serve", "--config", path], state, "mantlet")?;
-    let token = state.join("mantlet").join("token");
-    let direct = Load::http(case, &echo.url);
-    let through = Load::http(case, &gateway.url)
-        .with_token(&token)
-        .watching(gateway.pid);
-    by_turns(programs, state, case, &direct, &through)
+    Ok(path.to_owned())
 }
 
 fn over_stdio(programs: &Programs, state: &Path, case: Case) -> Result<Row> {

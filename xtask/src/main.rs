@@ -1,6 +1,7 @@
 //! Project tasks: `cargo xtask COMMAND`. One file a command.
 
 mod bench;
+mod deny;
 mod peers;
 mod run;
 mod schema;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::{peers, run, tidy};
+use crate::{deny, peers, run, tidy};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// One set of features for all steps, so that nothing is built twice: the peers in Rust are behind features.
@@ -57,6 +57,7 @@ pub fn run(_arguments: &[String]) -> Result<()> {
         &["run", "--quiet", "-p", "mantlet", "--", "demo", "--once"],
         2 * MINUTE,
     );
+    tally.note("licences", deny::check());
     println!("\n== tidy");
     tally.note("tidy", tidy::run(&[]));
     tally.close()

@@ -145,7 +145,9 @@ fn a_wrapper_that_is_asked_to_end_leaves_no_server_behind() {
     let puppets = Puppets::one("only", &json!({"stubborn": true}));
     let mut talk = wrapped(&puppets);
     let spawned = talk.ask(1, "tools/call", &call("spawn", &json!({}))).unwrap();
-    assert!(puppets.processes().contains(&text(&spawned).parse().unwrap()));
+    let spawned = text(&spawned).parse().unwrap();
+    // It shows whose it is once it runs its own program.
+    until("it runs", || puppets.processes().contains(&spawned).then_some(()));
     signal(talk.child.id(), "TERM");
     assert_eq!(ended(&mut talk), Some(0));
     assert_nothing_left(&puppets);

@@ -19,7 +19,8 @@ read -r nothing
 kill "$pid" 2>/dev/null
 wait "$pid" 2>/dev/null"#;
 
-const START: Duration = Duration::from_secs(15);
+/// Under valgrind all takes fifty times as long.
+const START: Duration = Duration::from_secs(120);
 /// Longer than the gateway's own `timeouts.drain`.
 const END: Duration = Duration::from_secs(20);
 

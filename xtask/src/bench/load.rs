@@ -73,6 +73,22 @@ impl Load {
         self.with("--pid", format!("gateway={pid}").as_ref())
     }
 
+    /// So many requests, however long they take.
+    pub fn exactly(mut self, requests: u32) -> Self {
+        for (flag, value) in [
+            ("--requests", requests.to_string()),
+            ("--warmup", "10".to_owned()),
+            ("--max-secs", PATIENCE.as_secs().to_string()),
+        ] {
+            if let Some(at) = self.command.iter().position(|word| word == flag)
+                && let Some(word) = self.command.get_mut(at + 1)
+            {
+                *word = value.into();
+            }
+        }
+        self
+    }
+
     fn with(mut self, flag: &str, value: &OsStr) -> Self {
         self.command.extend([flag.into(), value.to_owned()]);
         self
@@ -132,6 +148,12 @@ struct Process {
 }
 
 impl Report {
+    /// Why it counts for nothing, if it does.
+    pub fn failure(&self) -> Option<String> {
+        let first = || self.first_error.clone().unwrap_or_default();
+        (self.errors > 0).then(|| format!("{} requests failed: {}", self.errors, first()))
+    }
+
     fn read(value: &Value, process: Option<&Value>) -> Result<Self> {
         let process = match process {
             Some(process) => Some(Process {
