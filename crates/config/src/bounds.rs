@@ -26,7 +26,8 @@ pub(crate) const PATTERNS: usize = 1000;
 pub(crate) const MESSAGE: RangeInclusive<u64> = 1024..=64 * MEBI;
 pub(crate) const HEADER: RangeInclusive<u64> = 8 * 1024..=MEBI;
 pub(crate) const ANSWER: RangeInclusive<u64> = 1024..=256 * MEBI;
-pub(crate) const DEPTH: RangeInclusive<u64> = 8..=256;
+/// The upper end is what the strict parse can do at most; a test compares them.
+pub(crate) const DEPTH: RangeInclusive<u64> = 8..=120;
 pub(crate) const BATCH: RangeInclusive<u64> = 1..=1000;
 pub(crate) const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 pub(crate) const SESSIONS: RangeInclusive<u64> = 1..=100_000;
@@ -48,3 +49,12 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const MEBI: u64 = 1024 * 1024;
 const HOUR: u64 = 3600;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_depth_can_be_written_that_the_strict_parse_would_cut_down() {
+        let deepest = u64::try_from(mantlet_wire::Caps::DEEPEST).unwrap();
+        assert_eq!(*super::DEPTH.end(), deepest);
+    }
+}

@@ -243,7 +243,7 @@ pub(crate) struct Limits {
     /// All headers of one HTTP request: 8KiB to 1MiB.
     #[schemars(extend("default" = "64KiB"))]
     pub(crate) header: Option<Size>,
-    /// Objects and lists inside each other, in one message: 8 to 256.
+    /// Objects and lists inside each other, in one message: 8 to 120.
     #[schemars(extend("default" = 64))]
     pub(crate) depth: Option<Whole>,
     /// Messages in one batch, where the version of the protocol has batches: 1 to 1000.

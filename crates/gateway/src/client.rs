@@ -1,18 +1,23 @@
 //! A client as the gateway sees it: one session of the initialize era, or all stateless requests of one
 //! caller with the same capabilities. Holds what belongs to nobody else: links, open questions, running calls.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use mantlet_access::Caller;
 use mantlet_wire::{Era, Id, Json, Message, Raw, Version};
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, oneshot};
 
 use crate::forward::park::Parked;
 use crate::listen::replay::Replays;
 use crate::refusal::{Reason, Refusal};
-use crate::upstream::LinkSlot;
+use crate::upstream::{Link, LinkSlot};
+
+mod outbound;
+
+pub(crate) use outbound::{Frame, Outbound, Presence, Push};
 
 /// Which servers an endpoint shows: all of them under one roof, or one with its names unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,71 +60,6 @@ impl Hello {
     }
 }
 
-/// What travels to a client on one stream.
-#[derive(Debug)]
-pub(crate) enum Frame {
-    /// A notification, or a request to the client, that belongs to a running request.
-    Event(Message),
-    /// The end: the reply to the request itself.
-    Last(crate::path::Reply),
-    /// An event as it goes out, with its id.
-    Written(bytes::Bytes),
-}
-
-/// Whether the client reads a stream now. One that can be taken up again outlives its connection.
-#[derive(Clone, Debug)]
-pub(crate) struct Presence(Arc<AtomicBool>);
-
-impl Presence {
-    pub(crate) fn set(&self, present: bool) {
-        self.0.store(present, Ordering::Release);
-    }
-}
-
-/// The stream that a running request may speak on before its reply.
-#[derive(Clone, Debug)]
-pub(crate) struct Outbound {
-    to: mpsc::Sender<Frame>,
-    present: Presence,
-}
-
-impl Outbound {
-    pub(crate) fn new(to: mpsc::Sender<Frame>) -> Self {
-        Self {
-            to,
-            present: Presence(Arc::new(AtomicBool::new(true))),
-        }
-    }
-
-    pub(crate) fn presence(&self) -> Presence {
-        self.present.clone()
-    }
-
-    /// False when the client has gone.
-    pub(crate) async fn event(&self, message: Message) -> bool {
-        self.to.send(Frame::Event(message)).await.is_ok()
-    }
-
-    pub(crate) async fn last(&self, reply: crate::path::Reply) -> bool {
-        self.to.send(Frame::Last(reply)).await.is_ok()
-    }
-
-    /// Resolves when nobody listens any more.
-    pub(crate) async fn gone(&self) {
-        self.to.closed().await;
-    }
-
-    /// Nobody listens now; what is said may wait for somebody who comes back.
-    pub(crate) fn is_gone(&self) -> bool {
-        self.to.is_closed() || !self.present.0.load(Ordering::Acquire)
-    }
-
-    /// Nobody will listen any more.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.to.is_closed()
-    }
-}
-
 /// A request that a server has put to this client and that is not answered yet.
 #[derive(Debug)]
 pub(crate) struct Ask {
@@ -128,7 +68,7 @@ pub(crate) struct Ask {
     pub(crate) server_id: Option<Id>,
     /// The server's own progress token, put back when the client reports progress.
     pub(crate) progress: Option<Json>,
-    pub(crate) link: Arc<crate::upstream::Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 /// One client. See the module's head.
@@ -159,6 +99,8 @@ pub(crate) struct Client {
     negotiated: OnceLock<Version>,
     pub(crate) ready: AtomicBool,
     last_seen: AtomicU64,
+    /// Messages of this client that are on their way.
+    busy: AtomicUsize,
 }
 
 /// Questions that may be open towards one client.
@@ -190,7 +132,14 @@ impl Client {
             negotiated: OnceLock::new(),
             ready: AtomicBool::new(false),
             last_seen: AtomicU64::new(0),
+            busy: AtomicUsize::new(0),
         }
+    }
+
+    /// Marks that a message of this client is on its way.
+    pub(crate) fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(self))
     }
 
     /// The version that this session speaks: what was agreed on, before that what was asked for.
@@ -213,10 +162,15 @@ impl Client {
 
     /// Nothing runs, no stream is open, nothing is parked.
     pub(crate) fn is_idle(&self) -> bool {
-        lock(&self.running).is_empty()
-            && lock(&self.streams).is_empty()
+        self.busy.load(Ordering::Acquire) == 0 && !self.push.is_open() && self.parked.is_empty()
+    }
+
+    /// Nobody has used the link for as long as its server's settings say, and nothing is expected from it.
+    pub(crate) fn can_spare(&self, link: &Arc<Link>) -> bool {
+        link.is_idle()
             && !self.push.is_open()
-            && self.parked.is_empty()
+            && (self.era == Era::Modern || lock(&self.subscribed).is_empty())
+            && !lock(&self.asks).values().any(|ask| Arc::ptr_eq(&ask.link, link))
     }
 
     /// Registers a running request, so that it can be cancelled by its id.
@@ -252,9 +206,14 @@ impl Client {
         }
     }
 
+    /// A number for a stream of this client that no other has.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_stream.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Makes this request's stream one that questions of servers may travel on.
     pub(crate) fn lend_stream(self: &Arc<Self>, out: Outbound) -> Lent {
-        let key = self.next_stream.fetch_add(1, Ordering::Relaxed);
+        let key = self.next_number();
         lock(&self.streams).push((key, out));
         Lent {
             client: Arc::clone(self),
@@ -290,7 +249,7 @@ impl Client {
     }
 
     /// The open question that a server put under this id.
-    pub(crate) fn ask_of(&self, link: &Arc<crate::upstream::Link>, server_id: &Id) -> Option<Id> {
+    pub(crate) fn ask_of(&self, link: &Arc<Link>, server_id: &Id) -> Option<Id> {
         let asks = lock(&self.asks);
         let found = asks
             .iter()
@@ -299,7 +258,7 @@ impl Client {
     }
 
     /// For progress that a client reports on a question: where it goes and under which token.
-    pub(crate) fn ask_progress(&self, id: &Id) -> Option<(Arc<crate::upstream::Link>, Json)> {
+    pub(crate) fn ask_progress(&self, id: &Id) -> Option<(Arc<Link>, Json)> {
         let asks = lock(&self.asks);
         let ask = asks.get(id)?;
         Some((Arc::clone(&ask.link), ask.progress.clone()?))
@@ -334,6 +293,24 @@ impl Client {
     }
 }
 
+/// A client with a message on its way; until all of these are dropped it is not idle.
+#[derive(Debug)]
+pub(crate) struct Busy(Arc<Client>);
+
+impl Deref for Busy {
+    type Target = Arc<Client>;
+
+    fn deref(&self) -> &Arc<Client> {
+        &self.0
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.busy.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// A running request; dropping it frees its id.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -365,58 +342,6 @@ pub(crate) struct Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         lock(&self.client.streams).retain(|(key, _)| *key != self.key);
-    }
-}
-
-/// The general stream of a session: the GET stream over HTTP, standard output over stdio. What comes while
-/// none is open waits, up to a bound; the oldest goes first.
-#[derive(Debug, Default)]
-pub(crate) struct Push {
-    state: Mutex<PushState>,
-}
-
-#[derive(Debug, Default)]
-struct PushState {
-    to: Option<Outbound>,
-    waiting: VecDeque<Message>,
-}
-
-/// Messages that wait for a general stream to open.
-const MAX_WAITING: usize = 100;
-
-impl Push {
-    /// Makes `out` the general stream (the newest wins) and hands over what has waited.
-    pub(crate) fn open(&self, out: Outbound) -> Vec<Message> {
-        let mut state = lock(&self.state);
-        state.to = Some(out);
-        state.waiting.drain(..).collect()
-    }
-
-    pub(crate) fn is_open(&self) -> bool {
-        lock(&self.state).to.as_ref().is_some_and(|out| !out.is_gone())
-    }
-
-    pub(crate) fn stream(&self) -> Option<Outbound> {
-        lock(&self.state)
-            .to
-            .as_ref()
-            .filter(|out| !out.is_gone())
-            .cloned()
-    }
-
-    /// Sends now, or keeps the message for when a stream opens.
-    pub(crate) async fn send(&self, message: Message) {
-        let stream = self.stream();
-        if let Some(out) = stream
-            && out.event(message.clone()).await
-        {
-            return;
-        }
-        let mut state = lock(&self.state);
-        if state.waiting.len() >= MAX_WAITING {
-            state.waiting.pop_front();
-        }
-        state.waiting.push_back(message);
     }
 }
 

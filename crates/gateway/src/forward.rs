@@ -12,6 +12,7 @@ use crate::path::{Answer, Face, Via};
 use crate::refusal::{Reason, Refusal};
 use crate::trail::Trail;
 
+pub(crate) mod announce;
 mod asked;
 pub(crate) mod bridge;
 pub(crate) mod exchange;
@@ -40,7 +41,7 @@ pub(crate) async fn send(
             })
         }
         Kind::Notification => {
-            notify::pass(gateway, &call).await?;
+            Box::pin(notify::pass(gateway, &call)).await?;
             Ok(Answer {
                 message: None,
                 session: None,
@@ -48,7 +49,7 @@ pub(crate) async fn send(
         }
         Kind::Request => {
             let answer = until_cancelled(gateway, &call, trail).await?;
-            let session = call.opened().filter(|id| !id.is_empty()).cloned();
+            let session = call.keep_session();
             Ok(Answer {
                 message: Some(answer),
                 session,
@@ -70,19 +71,18 @@ async fn until_cancelled(
     };
     let client = call.client();
     let stateless_http = call.face() == Face::Modern && matches!(call.via(), Via::Http { .. });
-    let cancelled = || Refusal::new(Reason::Cancelled, "the request was cancelled");
-    if stateless_http {
-        // Stateless clients of one caller choose their ids without knowing of each other.
-        return tokio::select! {
-            answer = request(gateway, call, trail) => answer,
-            () = call.out().gone() => Err(cancelled()),
-        };
-    }
-    let running = client.start(id)?;
-    let _lent = client.lend_stream(call.out().clone());
+    // Stateless clients of one caller choose their ids without knowing of each other.
+    let running = (!stateless_http).then(|| client.start(id)).transpose()?;
+    let _lent = running.as_ref().map(|_| client.lend_stream(call.out().clone()));
+    let given_up = async {
+        match &running {
+            Some(running) => running.cancelled().await,
+            None => call.out().gone().await,
+        }
+    };
     tokio::select! {
         answer = request(gateway, call, trail) => answer,
-        () = running.cancelled() => Err(cancelled()),
+        () = given_up => Err(Refusal::new(Reason::Cancelled, "the request was cancelled")),
     }
 }
 
@@ -90,16 +90,17 @@ async fn request(gateway: &Arc<Gateway>, call: &Cleared, trail: &mut Trail) -> R
     let method = call.message().method().unwrap_or_default();
     exists_in_era(method, call.client().era)?;
     match (method, call.client().era) {
-        ("initialize", _) => greet::initialize(gateway, call).await,
-        ("server/discover", _) => greet::discover(gateway, call).await,
+        // Boxed, since they are rare, so that the future of a call is small.
+        ("initialize", _) => Box::pin(greet::initialize(gateway, call)).await,
+        ("server/discover", _) => Box::pin(greet::discover(gateway, call)).await,
         ("ping", _) => Ok(done(call)),
-        ("logging/setLevel", _) => subscribe::log_level(gateway, call).await,
+        ("logging/setLevel", _) => Box::pin(subscribe::log_level(gateway, call)).await,
         ("resources/subscribe" | "resources/unsubscribe", _) => {
-            subscribe::resource(gateway, call, trail).await
+            Box::pin(subscribe::resource(gateway, call, trail)).await
         }
-        ("subscriptions/listen", _) => listen::open(gateway, call).await,
+        ("subscriptions/listen", _) => Box::pin(listen::open(gateway, call)).await,
         ("tools/list" | "prompts/list" | "resources/list" | "resources/templates/list", _) => {
-            lists::list(gateway, call, trail).await
+            Box::pin(lists::list(gateway, call, trail)).await
         }
         _ => {
             let Some(server) = call.server() else {

@@ -1,7 +1,7 @@
 //! What lives as long as the process: settings in force, servers, clients, the log.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
@@ -9,7 +9,6 @@ use mantlet_access::{Authorizer, Caller, LocalToken};
 use mantlet_audit::{Log, Record};
 use mantlet_config::{Settings, Transport};
 use mantlet_wire::Caps;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::client::lock;
 use crate::clock::Clock;
@@ -74,6 +73,25 @@ impl InForce {
     }
 }
 
+/// A place among the running messages of one caller; dropping it gives it back.
+#[derive(Debug)]
+pub(crate) struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn needs_tls(settings: &Settings) -> bool {
+    let mut servers = settings.servers.iter();
+    servers.any(|server| matches!(&server.transport, Transport::Http(http) if http.url.starts_with("https:")))
+}
+
+fn pool_for(settings: &Settings) -> Result<Pool, StartError> {
+    Pool::new(needs_tls(settings)).map_err(|error| StartError::Machine(error.to_string()))
+}
+
 /// The gateway. See the module's head.
 pub struct Gateway {
     in_force: ArcSwap<InForce>,
@@ -81,8 +99,9 @@ pub struct Gateway {
     pub(crate) clients: Clients,
     pub(crate) token: Option<LocalToken>,
     recorder: Recorder,
-    pool: Pool,
-    callers: Mutex<HashMap<String, Arc<Semaphore>>>,
+    pool: ArcSwap<Pool>,
+    /// Messages that run now, by caller.
+    callers: Mutex<HashMap<String, Arc<AtomicUsize>>>,
     exchanges: AtomicU64,
     draining: AtomicBool,
 }
@@ -105,18 +124,15 @@ impl Gateway {
         token: Option<LocalToken>,
         clock: Arc<dyn Clock>,
     ) -> Result<Arc<Self>, StartError> {
-        let tls = settings.servers.iter().any(
-            |server| matches!(&server.transport, Transport::Http(http) if http.url.starts_with("https:")),
-        );
         let durability = settings.audit.durability;
-        let pool = Pool::new(tls).map_err(|error| StartError::Machine(error.to_string()))?;
+        let pool = pool_for(&settings)?;
         Ok(Arc::new(Self {
             in_force: ArcSwap::from_pointee(InForce::new(settings, None)?),
             clock,
             clients: Clients::default(),
             token,
             recorder: Recorder::new(audit, durability),
-            pool,
+            pool: ArcSwap::from_pointee(pool),
             callers: Mutex::default(),
             exchanges: AtomicU64::new(1),
             draining: AtomicBool::new(false),
@@ -131,6 +147,9 @@ impl Gateway {
     pub async fn replace(&self, settings: Settings) -> Result<(), StartError> {
         let before = self.in_force.load_full();
         let next = InForce::new(settings, Some(&before))?;
+        if needs_tls(&next.settings) && !self.pool.load().has_roots() {
+            self.pool.store(Arc::new(pool_for(&next.settings)?));
+        }
         let gone: Vec<Arc<Server>> = before
             .servers
             .iter()
@@ -138,6 +157,7 @@ impl Gateway {
             .map(Arc::clone)
             .collect();
         self.in_force.store(Arc::new(next));
+        self.clients.announce().await;
         self.clients.drop_links(&gone).await;
         Ok(())
     }
@@ -146,8 +166,8 @@ impl Gateway {
         self.in_force.load_full()
     }
 
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+    pub(crate) fn pool(&self) -> Arc<Pool> {
+        self.pool.load_full()
     }
 
     /// The caps for what clients send.
@@ -169,22 +189,17 @@ impl Gateway {
     }
 
     /// A place among the messages of this caller that run at the same time.
-    pub(crate) fn admit(&self, caller: &Caller) -> Result<OwnedSemaphorePermit, Refusal> {
+    pub(crate) fn admit(&self, caller: &Caller) -> Result<Place, Refusal> {
         let most = self.in_force.load().settings.limits.in_flight;
-        let places = {
-            let mut callers = lock(&self.callers);
-            Arc::clone(
-                callers
-                    .entry(caller.key())
-                    .or_insert_with(|| Arc::new(Semaphore::new(most))),
-            )
-        };
-        places.try_acquire_owned().map_err(|_| {
-            Refusal::new(
+        let running = Arc::clone(lock(&self.callers).entry(caller.key()).or_default());
+        let place = Place(running);
+        if place.0.fetch_add(1, Ordering::AcqRel) >= most {
+            return Err(Refusal::new(
                 Reason::TooManyInFlight,
                 format!("{most} requests of this caller are running already: wait for some to end"),
-            )
-        })
+            ));
+        }
+        Ok(place)
     }
 
     pub(crate) fn is_draining(&self) -> bool {
@@ -201,5 +216,47 @@ impl Gateway {
         self.begin_drain();
         self.clients.close_all().await;
         self.recorder.close(self.clock.now()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{caller, gateway, settings};
+
+    #[tokio::test]
+    async fn a_new_cap_on_running_requests_holds_for_those_known_already() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = settings(&directory);
+        settings.limits.in_flight = 2;
+        let gateway = gateway(settings.clone());
+        let ada = caller("ada");
+        let running = (gateway.admit(&ada).unwrap(), gateway.admit(&ada).unwrap());
+        assert!(gateway.admit(&ada).is_err());
+        settings.limits.in_flight = 3;
+        gateway.replace(settings.clone()).await.unwrap();
+        let third = gateway.admit(&ada).unwrap();
+        settings.limits.in_flight = 1;
+        gateway.replace(settings).await.unwrap();
+        drop((running.0, third));
+        assert!(gateway.admit(&ada).is_err());
+        drop(running.1);
+        assert!(gateway.admit(&ada).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_server_over_tls_that_comes_with_a_reload_finds_roots() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = settings(&directory);
+        let gateway = gateway(settings.clone());
+        assert!(!gateway.pool().has_roots());
+        let file = directory.path().join("mantlet.yaml");
+        let text = "servers: { only: { url: \"https://mcp.example.com/mcp\" } }\n";
+        std::fs::write(&file, text).unwrap();
+        let nothing = |_: &str| None::<String>;
+        gateway
+            .replace(mantlet_config::load(&file, &nothing).unwrap())
+            .await
+            .unwrap();
+        assert!(gateway.pool().has_roots());
     }
 }

@@ -13,6 +13,8 @@ mod recorder;
 mod refusal;
 mod session;
 mod status;
+#[cfg(test)]
+mod testing;
 mod trail;
 mod upstream;
 

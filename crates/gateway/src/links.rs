@@ -16,7 +16,7 @@ use crate::client::{Client, lock};
 use crate::path::authorise::may;
 use crate::path::from_server::{self, Context};
 use crate::refusal::{Reason, Refusal};
-use crate::upstream::catalog::ToolFacts;
+use crate::upstream::catalog::{MAX_TOOLS, ToolFacts};
 use crate::upstream::open::{self, Opening, modern_meta};
 use crate::upstream::{Event, Link, LinkError, LinkSlot, Outgoing, Server};
 
@@ -24,6 +24,8 @@ use crate::upstream::{Event, Link, LinkError, LinkSlot, Outgoing, Server};
 const UNSOLICITED: usize = 256;
 /// A server that is resting after failures is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Bytes of one whole list.
+const MAX_LIST_BYTES: usize = 64 * 1024 * 1024;
 /// A whole list is not read more often than this for names that are not in it.
 const RELIST: Duration = Duration::from_secs(1);
 
@@ -38,8 +40,26 @@ pub(crate) async fn to(
     server: &Arc<Server>,
 ) -> Result<Arc<Link>, Refusal> {
     let slot = slot(client, server);
+    if let Some(link) = slot.link.try_lock().ok().and_then(|held| held.clone())
+        && !link.is_dead()
+    {
+        link.touch();
+        return Ok(link);
+    }
+    // Boxed, as all that is rare on the way of a message: the futures of the usual way stay small, and small ones are
+    // moved at little cost.
+    Box::pin(open_again(gateway, client, server, &slot)).await
+}
+
+async fn open_again(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    server: &Arc<Server>,
+    slot: &LinkSlot,
+) -> Result<Arc<Link>, Refusal> {
     let mut held = slot.link.lock().await;
     if let Some(link) = held.as_ref().filter(|link| !link.is_dead()) {
+        link.touch();
         return Ok(Arc::clone(link));
     }
     let again = if let Some(dead) = held.take() {
@@ -55,6 +75,13 @@ pub(crate) async fn to(
         restore(client, &link).await;
     }
     Ok(link)
+}
+
+/// The link of this client to this server, if it stands now.
+pub(crate) fn open_now(client: &Client, server: &Arc<Server>) -> Option<Arc<Link>> {
+    let slot = slot(client, server);
+    let link = slot.link.try_lock().ok()?.clone()?;
+    (!link.is_dead()).then_some(link)
 }
 
 fn slot(client: &Client, server: &Arc<Server>) -> Arc<LinkSlot> {
@@ -85,7 +112,7 @@ async fn open_link(
     let offered = offered(gateway, client, server);
     let opening = Opening {
         server,
-        pool: gateway.pool(),
+        pool: &gateway.pool(),
         caps: &caps,
         hello: &client.hello,
         offered: &offered,
@@ -104,19 +131,19 @@ async fn open_link(
             if client.era == Era::Modern || client.ready.load(Ordering::Acquire) {
                 link.say_initialized()
                     .await
-                    .map_err(|error| unavailable(server, &error.to_string()))?;
+                    .map_err(|error| lost(server, &error))?;
             }
             Ok(link)
         }
-        Err(error) => {
-            let restart = &server.settings.restart;
-            server
-                .health
-                .failed(Instant::now(), error.to_string(), restart.limit, restart.within);
-            tracing::warn!(server = %server.name, %error, "the server could not be reached");
-            Err(unavailable(server, &error.to_string()))
-        }
+        Err(error) => Err(lost(server, &error)),
     }
+}
+
+/// Opening failed.
+fn lost(server: &Server, error: &LinkError) -> Refusal {
+    server.failed(error.to_string());
+    tracing::warn!(server = %server.name, %error, "the server could not be reached");
+    unavailable(server, &error.to_string())
 }
 
 /// The caps for what servers send: larger than for clients, otherwise the same.
@@ -218,17 +245,15 @@ pub(crate) async fn plain(link: &Link, method: &str, params: Option<Json>) -> Re
     let message = Message::request(&link.next_id(), method, params);
     let (events, mut said) = mpsc::channel(16);
     let patience = link.server.settings.timeouts.start;
-    let call = link.call(
+    let mut call = std::pin::pin!(link.call(
         Outgoing {
             message,
             name: None,
             mirrored: Vec::new(),
         },
         &events,
-    );
-    tokio::pin!(call);
-    let deadline = tokio::time::sleep(patience);
-    tokio::pin!(deadline);
+    ));
+    let mut deadline = std::pin::pin!(tokio::time::sleep(patience));
     loop {
         tokio::select! {
             outcome = &mut call => return outcome,
@@ -250,7 +275,7 @@ pub(crate) async fn list(
     let pages = gateway.in_force().settings.limits.list_pages;
     let meta = (link.era() == Era::Modern)
         .then(|| modern_meta(&client.hello, &offered(gateway, client, &link.server), None));
-    let (mut items, mut cursor) = (Vec::new(), None::<String>);
+    let (mut items, mut bytes, mut cursor) = (Vec::new(), 0_usize, None::<String>);
     for _ in 0..pages {
         let mut params = serde_json::Map::new();
         if let Some(cursor) = &cursor {
@@ -272,13 +297,21 @@ pub(crate) async fn list(
                 text.chars().take(200).collect::<String>()
             )));
         };
+        bytes = bytes.saturating_add(answer.len());
         items.extend(
             result
                 .get(field)
                 .into_iter()
                 .flat_map(Raw::items)
-                .map(Raw::to_json),
+                .map(Raw::to_json)
+                // One too many is enough to know.
+                .take(MAX_TOOLS.saturating_add(1)),
         );
+        if items.len() > MAX_TOOLS || bytes > MAX_LIST_BYTES {
+            return Err(LinkError::Broke(format!(
+                "`{method}` lists more than {MAX_TOOLS} items, or more than {MAX_LIST_BYTES} bytes of them"
+            )));
+        }
         // MCP server/utilities/pagination: an empty cursor is a cursor; only its absence ends the list.
         cursor = result
             .get("nextCursor")
@@ -302,7 +335,7 @@ pub(crate) async fn tool(
 ) -> Result<Arc<ToolFacts>, Refusal> {
     let link = to(gateway, client, server).await?;
     if link.catalog.tool(name).is_none() {
-        refresh(gateway, client, &link, name).await?;
+        Box::pin(refresh(gateway, client, &link, name)).await?;
     }
     if link.catalog.is_ambiguous(name) {
         return Err(Refusal::new(

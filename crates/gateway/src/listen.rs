@@ -7,3 +7,4 @@ pub mod http;
 pub(crate) mod replay;
 pub mod stdio;
 pub(crate) mod stream;
+pub(crate) mod work;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::StatusCode;
 use mantlet_access::Caller;
-use mantlet_wire::{Body, Id, Json, Message};
+use mantlet_wire::{Body, Id, Json, Kind, Message};
 
 use crate::Gateway;
 use crate::client::Outbound;
@@ -62,7 +62,19 @@ pub(crate) async fn from_client(gateway: &Arc<Gateway>, arrival: Arrival) -> Rep
         via,
         out,
     } = arrival;
-    match decode::body(gateway, text, &caller, &via) {
+    let body = decode::body(gateway, text, &caller, &via);
+    of_body(gateway, body, caller, via, out).await
+}
+
+/// The same for a door that must know what comes before it takes the next: one strict parse serves both.
+pub(crate) async fn of_body(
+    gateway: &Arc<Gateway>,
+    body: Result<Body, Refusal>,
+    caller: Caller,
+    via: Via,
+    out: Outbound,
+) -> Reply {
+    match body {
         Ok(Body::Single(message)) => one(gateway, message, caller, via, out).await.0,
         Ok(Body::Batch(messages)) => batch(gateway, messages, caller, via, out).await,
         Err(refusal) => {
@@ -84,8 +96,10 @@ async fn batch(
 ) -> Reply {
     let mut bodies: Vec<Bytes> = Vec::new();
     for message in messages {
+        let asks = message.kind() == Kind::Request;
         let (reply, _) = Box::pin(one(gateway, message, caller.clone(), via.clone(), out.clone())).await;
-        bodies.extend(reply.body);
+        // JSON-RPC 2.0 §6: what is no request has no answer.
+        bodies.extend(reply.body.filter(|_| asks));
     }
     if bodies.is_empty() {
         return Reply {

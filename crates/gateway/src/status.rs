@@ -31,8 +31,10 @@ pub struct ServerStatus {
     pub version: Option<String>,
     /// How often a connection was opened or the process started.
     pub opened: u64,
-    /// Why the last attempt failed.
+    /// Why the last attempt, or the last connection, failed.
     pub last_error: Option<String>,
+    /// Answers that nobody had asked for, and what was no message: dropped, since the gateway was started.
+    pub strays: u64,
     /// Controls that hold for this server now.
     pub in_force: Vec<String>,
     /// Controls that do not.
@@ -116,6 +118,7 @@ fn server_status(server: &Server) -> ServerStatus {
         version: view.version,
         opened: view.opened,
         last_error: view.last_error,
+        strays: view.strays,
         in_force,
         not_in_force,
     }

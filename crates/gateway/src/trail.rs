@@ -10,6 +10,10 @@ use crate::client::Client;
 use crate::refusal::Refusal;
 use crate::upstream::Link;
 
+/// Reasons of one record, and characters of each.
+const MAX_REASONS: usize = 32;
+const MAX_REASON: usize = 500;
+
 /// See the module's head. One per message; ends as a [`Record`].
 #[derive(Debug)]
 pub(crate) struct Trail {
@@ -18,6 +22,7 @@ pub(crate) struct Trail {
     stage: &'static str,
     stage_begun: Instant,
     contents: bool,
+    left_out: usize,
 }
 
 impl Trail {
@@ -34,6 +39,7 @@ impl Trail {
             stage: "decode",
             stage_begun: now,
             contents,
+            left_out: 0,
         }
     }
 
@@ -106,7 +112,11 @@ impl Trail {
     }
 
     pub(crate) fn reason(&mut self, reason: impl Into<String>) {
-        self.record.verdict.reasons.push(reason.into());
+        if self.record.verdict.reasons.len() >= MAX_REASONS {
+            self.left_out = self.left_out.saturating_add(1);
+        } else {
+            self.record.verdict.reasons.push(cut(reason.into()));
+        }
     }
 
     pub(crate) fn answer(&mut self, answer: &Message) {
@@ -123,6 +133,13 @@ impl Trail {
 
     pub(crate) fn refused(&mut self, refusal: &Refusal) {
         let verdict = &mut self.record.verdict;
+        // Why it was refused is said, whatever was found before.
+        let said = 1_usize.saturating_add(refusal.operator.len());
+        let room = MAX_REASONS.saturating_sub(said.min(MAX_REASONS));
+        self.left_out = self
+            .left_out
+            .saturating_add(verdict.reasons.len().saturating_sub(room));
+        verdict.reasons.truncate(room);
         *verdict = Verdict {
             decision: "refuse".to_owned(),
             stage: Some(self.stage.to_owned()),
@@ -130,8 +147,10 @@ impl Trail {
             reasons: std::mem::take(&mut verdict.reasons),
             policies: std::mem::take(&mut verdict.policies),
         };
-        verdict.reasons.push(refusal.public.clone());
-        verdict.reasons.extend(refusal.operator.iter().cloned());
+        self.reason(refusal.public.clone());
+        for why in &refusal.operator {
+            self.reason(why.clone());
+        }
     }
 
     /// The record. Without a refusal the verdict was to allow.
@@ -140,6 +159,10 @@ impl Trail {
         self.close_stage(now);
         let micros = u64::try_from(now.duration_since(self.begun).as_micros()).unwrap_or(u64::MAX);
         self.record.micros.insert("total", micros);
+        if self.left_out > 0 {
+            let left_out = format!("{} more reasons were left out", self.left_out);
+            self.record.verdict.reasons.push(left_out);
+        }
         if self.record.verdict.decision.is_empty() {
             "allow".clone_into(&mut self.record.verdict.decision);
         }
@@ -147,6 +170,40 @@ impl Trail {
     }
 }
 
+fn cut(mut reason: String) -> String {
+    if let Some((at, _)) = reason.char_indices().nth(MAX_REASON) {
+        reason.truncate(at);
+        reason.push('…');
+    }
+    reason
+}
+
 fn len(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::refusal::Reason;
+
+    #[test]
+    fn a_record_has_only_so_many_reasons_of_such_a_length_and_says_why_it_was_refused() {
+        let mut trail = Trail::begin(1, "client", false);
+        for _ in 0..100 {
+            trail.reason("ä".repeat(10_000));
+        }
+        trail.refused(&Refusal::new(Reason::PolicyDenied, "not allowed").because("by nobody"));
+        let mut reasons = trail.end().verdict.reasons;
+        assert_eq!(reasons.len(), MAX_REASONS + 1);
+        assert!(
+            reasons
+                .iter()
+                .all(|reason| reason.chars().count() <= MAX_REASON + 1)
+        );
+        assert_eq!(
+            reasons.split_off(MAX_REASONS - 2),
+            ["not allowed", "by nobody", "70 more reasons were left out"]
+        );
+    }
 }

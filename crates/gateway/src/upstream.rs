@@ -1,8 +1,10 @@
 //! The way to the servers. A `Server` is what the configuration names; a `Link` is one open connection to it,
 //! of one era, owned by one client. Transports are in `upstream/`; who may send what is decided on the path.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use mantlet_config::Server as Settings;
 use mantlet_wire::{Era, Id, Json, Message, Reject, Version};
@@ -41,6 +43,13 @@ impl Server {
             facts: FactsCache::default(),
             health: Health::default(),
         }
+    }
+
+    /// Notes that the server, or the way to it, failed.
+    pub(crate) fn failed(&self, why: String) {
+        let restart = &self.settings.restart;
+        self.health
+            .failed(Instant::now(), why, restart.limit, restart.within);
     }
 }
 
@@ -117,6 +126,28 @@ pub(crate) struct Link {
     asked: Notify,
     next_id: AtomicI64,
     initialized: AtomicBool,
+    usage: Usage,
+    /// Resources that subscriptions of a stateless client watch over this link, and how many of them do.
+    pub(crate) watched: tokio::sync::Mutex<HashMap<String, usize>>,
+}
+
+/// Who uses a link, and whether somebody did since that was last looked at. Calls pay for this: no clock is read.
+#[derive(Debug)]
+struct Usage {
+    users: AtomicUsize,
+    touched: AtomicBool,
+    idle_since: Mutex<Instant>,
+}
+
+/// Somebody uses a link; dropping it ends that.
+#[derive(Debug)]
+pub(crate) struct InUse<'a>(&'a Link);
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        self.0.usage.touched.store(true, Ordering::Relaxed);
+        self.0.usage.users.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[derive(Debug)]
@@ -146,7 +177,43 @@ impl Link {
             asked: Notify::new(),
             next_id: AtomicI64::new(next_id),
             initialized: AtomicBool::new(false),
+            usage: Usage {
+                users: AtomicUsize::new(0),
+                touched: AtomicBool::new(true),
+                idle_since: Mutex::new(Instant::now()),
+            },
+            watched: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// Marks the link as used until the mark is dropped.
+    pub(crate) fn in_use(&self) -> InUse<'_> {
+        self.usage.users.fetch_add(1, Ordering::AcqRel);
+        InUse(self)
+    }
+
+    /// So that it is not taken for idle before it is used.
+    pub(crate) fn touch(&self) {
+        self.usage.touched.store(true, Ordering::Release);
+    }
+
+    /// Nobody uses it, and nobody has for as long as the settings say. To be asked again and again: it is idle from
+    /// the first time on that nobody has used it since the time before.
+    pub(crate) fn is_idle(&self) -> bool {
+        let mut idle_since = crate::client::lock(&self.usage.idle_since);
+        let touched = self.usage.touched.swap(false, Ordering::AcqRel);
+        if touched || self.usage.users.load(Ordering::Acquire) > 0 {
+            *idle_since = Instant::now();
+            return false;
+        }
+        idle_since.elapsed() >= self.server.settings.timeouts.idle
+            && crate::client::lock(&self.held).is_empty()
+            && !self.is_dead()
+    }
+
+    /// From now on the link is dead; what it holds is still to be closed.
+    pub(crate) fn retire(&self) {
+        self.wire.retire();
     }
 
     /// Tells a server of the initialize era, once, that the client is ready; from then on it may speak.
@@ -214,17 +281,22 @@ impl Link {
         outgoing: Outgoing,
         events: &mpsc::Sender<Event>,
     ) -> Result<Message, LinkError> {
+        let _used = self.in_use();
         let outcome = self.wire.call(outgoing, events).await;
-        if matches!(outcome, Err(LinkError::SessionLost))
-            && let Wire::Http(http) = &self.wire
-        {
-            http.retire();
+        if let Wire::Http(http) = &self.wire {
+            match &outcome {
+                Ok(_) => self.server.health.reached(),
+                Err(LinkError::Unavailable(why)) => self.server.health.missed(why),
+                Err(LinkError::SessionLost) => http.retire(),
+                Err(_) => {}
+            }
         }
         outcome
     }
 
     /// Sends a notification, or the answer to a question of the server.
     pub(crate) async fn send(&self, message: Message) -> Result<(), LinkError> {
+        let _used = self.in_use();
         self.wire.send(message).await
     }
 
@@ -260,6 +332,14 @@ impl Wire {
             Self::Stdio(stdio) => stdio.mux().is_dead(),
             Self::Sse(sse) => sse.mux().is_dead(),
             Self::Http(http) => http.is_closed(),
+        }
+    }
+
+    fn retire(&self) {
+        match self {
+            Self::Stdio(stdio) => stdio.mux().leave(),
+            Self::Sse(sse) => sse.mux().leave(),
+            Self::Http(http) => http.retire(),
         }
     }
 

@@ -9,6 +9,7 @@
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
 
+mod bounded;
 mod cancelling;
 mod ending;
 mod failing;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use mantlet_tests::client::{Session, stateless};
 use mantlet_tests::puppets::Puppets;
 use mantlet_tests::serving::Serving;
+use mantlet_tests::until;
 use serde_json::{Value, json};
 
 use crate::{answer, assert_log_holds, plain, reason, text};
@@ -131,6 +132,35 @@ fn a_change_at_one_server_reaches_sessions_and_subscribers_under_the_names_they_
         let tag = &heard["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"];
         assert_eq!(*tag, json!("s"), "{heard}");
     }
+}
+
+#[test]
+fn a_subscriber_that_leaves_takes_no_other_of_the_same_id_along() {
+    let puppets = colliding();
+    let serving = Serving::start(&puppets.configuration());
+    let wanted = json!({"notifications": {"toolsListChanged": true}});
+    let subscribe = || {
+        let mut stream = stateless(&serving, Some("a"), &json!(1), "subscriptions/listen", &wanted);
+        let acknowledged = stream.message().unwrap();
+        assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+        stream
+    };
+    let (leaving, mut staying) = (subscribe(), subscribe());
+    let change = json!({"name": "change", "arguments": {}});
+    let mut hears_after_a_change = |id: i64| {
+        let mut call = stateless(&serving, Some("a"), &json!(id), "tools/call", &change);
+        assert_eq!(text(&call.message().unwrap()), "changed");
+        staying
+            .message_within(std::time::Duration::from_secs(10))
+            .is_some()
+    };
+    assert!(hears_after_a_change(10));
+    drop(leaving);
+    until("the gateway has noticed that one has left", || {
+        serving.log().contains("\"cancelled\"").then_some(())
+    });
+    assert!(hears_after_a_change(11), "the other subscription went with it");
+    assert_log_holds(&serving);
 }
 
 #[test]

@@ -11,6 +11,14 @@ pub(super) const MOST: usize = 32;
 /// MCP 2025-11-25 client/elicitation §URL Elicitation Required Error.
 pub(super) const VISIT_FIRST: i64 = -32042;
 
+/// Whether an answer holds a question.
+pub(super) fn asks(answer: &Message) -> bool {
+    answer
+        .result()
+        .is_some_and(|result| result.get("inputRequests").is_some())
+        || pages(answer).next().is_some()
+}
+
 /// Decides on every question of an answer, and records the decisions.
 ///
 /// # Errors

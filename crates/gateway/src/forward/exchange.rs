@@ -32,11 +32,13 @@ pub(crate) async fn run(
     let answer = match (call.client().era, link.era()) {
         (Era::Legacy, Era::Legacy) | (Era::Modern, Era::Modern) => {
             let answer = direct(gateway, call, link).await?;
-            asked::permitted(&context(gateway, call, link), &answer).await?;
+            if asked::asks(&answer) {
+                Box::pin(asked::permitted(&context(gateway, call, link), &answer)).await?;
+            }
             answer
         }
-        (Era::Legacy, Era::Modern) => bridge::run(gateway, call, link).await?,
-        (Era::Modern, Era::Legacy) => park::run(gateway, call, link).await?,
+        (Era::Legacy, Era::Modern) => Box::pin(bridge::run(gateway, call, link)).await?,
+        (Era::Modern, Era::Legacy) => Box::pin(park::run(gateway, call, link)).await?,
     };
     results::finish(call, link, answer)
 }
@@ -47,16 +49,18 @@ async fn direct(gateway: &Arc<Gateway>, call: &Cleared, link: &Arc<Link>) -> Res
     let outgoing = same_era(gateway, call, link);
     match drive(&cx, outgoing).await {
         // The server has forgotten the session, so nothing of this ran: once more on a new one.
-        Err(LinkError::SessionLost) => {
-            let link = links::to(gateway, call.client(), &link.server).await?;
-            let cx = context(gateway, call, &link);
-            let outgoing = same_era(gateway, call, &link);
-            drive(&cx, outgoing)
-                .await
-                .map_err(|error| links::failure(&link.server, error))
-        }
+        Err(LinkError::SessionLost) => Box::pin(once_more(gateway, call, link)).await,
         other => other.map_err(|error| links::failure(&link.server, error)),
     }
+}
+
+async fn once_more(gateway: &Arc<Gateway>, call: &Cleared, lost: &Link) -> Result<Message, Refusal> {
+    let link = links::to(gateway, call.client(), &lost.server).await?;
+    let cx = context(gateway, call, &link);
+    let outgoing = same_era(gateway, call, &link);
+    drive(&cx, outgoing)
+        .await
+        .map_err(|error| links::failure(&link.server, error))
 }
 
 /// Where the events of this request go.
@@ -144,21 +148,19 @@ pub(crate) fn outgoing(call: &Cleared, message: Message) -> Outgoing {
 pub(crate) async fn drive(cx: &Context, outgoing: Outgoing) -> Result<Message, LinkError> {
     let (to_us, mut events) = mpsc::channel::<Event>(EVENTS);
     let patience = cx.link.server.settings.timeouts.call;
-    let call = cx.link.call(outgoing, &to_us);
-    tokio::pin!(call);
+    let mut call = std::pin::pin!(cx.link.call(outgoing, &to_us));
     let started = tokio::time::Instant::now();
-    let quiet = tokio::time::sleep(patience);
-    tokio::pin!(quiet);
+    let mut quiet = std::pin::pin!(tokio::time::sleep(patience));
     loop {
         tokio::select! {
             biased;
             Some(event) = events.recv() => {
-                from_server::event(cx, event).await;
+                Box::pin(from_server::event(cx, event)).await;
                 quiet.as_mut().reset(tokio::time::Instant::now() + patience);
             }
             outcome = &mut call => {
                 while let Ok(event) = events.try_recv() {
-                    from_server::event(cx, event).await;
+                    Box::pin(from_server::event(cx, event)).await;
                 }
                 return outcome;
             }

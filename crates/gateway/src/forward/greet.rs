@@ -2,49 +2,34 @@
 //! several are introduced under the gateway's name with what they can do together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mantlet_wire::{Era, Json, Message, Raw, Version, key};
 
-use super::{exchange, respond};
-use crate::path::Via;
+use super::{announce, exchange, respond};
+use crate::client::Client;
 use crate::path::inspect::Cleared;
 use crate::path::route::may_use;
 use crate::refusal::Refusal;
-use crate::upstream::{Greeting, Link};
+use crate::upstream::{Greeting, Link, Server};
 use crate::{Gateway, links};
 
 /// The longest instructions that several servers get to say together, in characters per server.
 const MAX_INSTRUCTIONS: usize = 4_000;
+/// How long all servers of an endpoint may keep a client waiting.
+const TOGETHER: Duration = Duration::from_secs(5);
 
-/// `initialize`: opens the links and says what is behind them. When that fails the session is no more.
+/// `initialize`: opens the links and says what is behind them.
 pub(crate) async fn initialize(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Message, Refusal> {
-    let outcome = match call.server() {
-        Some(server) => match links::to(gateway, call.client(), server).await {
-            Ok(link) => Ok(introduce_one(call, &link)),
-            Err(refusal) => Err(refusal),
-        },
-        None => Ok(introduce_all(gateway, call).await),
+    let result = match call.server() {
+        Some(server) => introduce_one(call, &*links::to(gateway, call.client(), server).await?),
+        None => introduce_all(gateway, call).await,
     };
-    match outcome {
-        Ok(result) => {
-            let version = result.raw().get("protocolVersion").and_then(Raw::text);
-            if let Some(version) = version.as_deref().and_then(Version::parse) {
-                call.client().agree(version);
-            }
-            Ok(respond(call, result))
-        }
-        Err(refusal) => {
-            match call.via() {
-                Via::Http { endpoint, .. } => {
-                    if let Some(id) = call.opened() {
-                        drop(gateway.clients.end_session(id, call.caller(), endpoint));
-                    }
-                }
-                Via::Stdio { port, .. } => port.release(call.client()),
-            }
-            Err(refusal)
-        }
+    let version = result.raw().get("protocolVersion").and_then(Raw::text);
+    if let Some(version) = version.as_deref().and_then(Version::parse) {
+        call.client().agree(version);
     }
+    Ok(respond(call, result))
 }
 
 fn introduce_one(call: &Cleared, link: &Link) -> Json {
@@ -102,8 +87,8 @@ fn own_info() -> serde_json::Value {
 }
 
 async fn introduce_all(gateway: &Arc<Gateway>, call: &Cleared) -> Json {
-    let greetings = greetings(gateway, call).await;
-    let (capabilities, instructions) = together(&greetings);
+    let (greetings, all_here) = greetings(gateway, call).await;
+    let (capabilities, instructions) = together(&greetings, all_here);
     initialize_result(call, capabilities, own_info(), instructions.as_deref())
 }
 
@@ -114,7 +99,8 @@ pub(crate) async fn open_all(gateway: &Arc<Gateway>, call: &Cleared) -> Vec<Arc<
         .scope()
         .iter()
         .filter(|server| may_use(gateway, call, server));
-    let opening = usable.map(|server| links::to(gateway, call.client(), server));
+    let deadline = tokio::time::Instant::now() + TOGETHER;
+    let opening = usable.map(|server| in_time(gateway, call.client(), server, deadline));
     futures_util::future::join_all(opening)
         .await
         .into_iter()
@@ -122,17 +108,49 @@ pub(crate) async fn open_all(gateway: &Arc<Gateway>, call: &Cleared) -> Vec<Arc<
         .collect()
 }
 
-async fn greetings(gateway: &Arc<Gateway>, call: &Cleared) -> Vec<(Arc<str>, Greeting)> {
-    let links = open_all(gateway, call).await;
-    links
-        .iter()
-        .map(|link| (Arc::clone(&link.server.name), link.greeting.clone()))
-        .collect()
+/// The link to one of several servers, if it stands in time. One that comes late is told of by a change of the lists.
+async fn in_time(
+    gateway: &Arc<Gateway>,
+    client: &Arc<Client>,
+    server: &Arc<Server>,
+    deadline: tokio::time::Instant,
+) -> Option<Arc<Link>> {
+    if let Some(link) = links::open_now(client, server) {
+        return Some(link);
+    }
+    let (gateway, for_whom, server) = (Arc::clone(gateway), Arc::clone(client), Arc::clone(server));
+    let mut opening = tokio::spawn(async move { links::to(&gateway, &for_whom, &server).await });
+    match tokio::time::timeout_at(deadline, &mut opening).await {
+        Ok(opened) => opened.ok()?.ok(),
+        Err(_) => {
+            let client = Arc::clone(client);
+            tokio::spawn(async move {
+                if matches!(opening.await, Ok(Ok(_))) {
+                    announce::lists(&client).await;
+                }
+            });
+            None
+        }
+    }
 }
 
-/// The union of what the servers can do.
-fn together(greetings: &[(Arc<str>, Greeting)]) -> (serde_json::Value, Option<String>) {
-    let any = |capability: &str| greetings.iter().any(|(_, greeting)| greeting.has(capability));
+/// What the servers said of themselves, and whether all that the caller may use are here.
+async fn greetings(gateway: &Arc<Gateway>, call: &Cleared) -> (Vec<(Arc<str>, Greeting)>, bool) {
+    let links = open_all(gateway, call).await;
+    let usable = call
+        .scope()
+        .iter()
+        .filter(|server| may_use(gateway, call, server));
+    let all_here = links.len() == usable.count();
+    let greetings = links
+        .iter()
+        .map(|link| (Arc::clone(&link.server.name), link.greeting.clone()));
+    (greetings.collect(), all_here)
+}
+
+/// The union of what the servers can do; what one that comes late can do is promised as well.
+fn together(greetings: &[(Arc<str>, Greeting)], all_here: bool) -> (serde_json::Value, Option<String>) {
+    let any = |capability: &str| !all_here || greetings.iter().any(|(_, greeting)| greeting.has(capability));
     let flag = |capability: &str, flag: &str| {
         greetings.iter().any(|(_, greeting)| {
             greeting
@@ -145,22 +163,16 @@ fn together(greetings: &[(Arc<str>, Greeting)]) -> (serde_json::Value, Option<St
     };
     let mut all = serde_json::Map::new();
     if any("tools") {
-        all.insert(
-            "tools".to_owned(),
-            serde_json::json!({ "listChanged": flag("tools", "listChanged") }),
-        );
+        all.insert("tools".to_owned(), serde_json::json!({ "listChanged": true }));
     }
     if any("prompts") {
-        all.insert(
-            "prompts".to_owned(),
-            serde_json::json!({ "listChanged": flag("prompts", "listChanged") }),
-        );
+        all.insert("prompts".to_owned(), serde_json::json!({ "listChanged": true }));
     }
     if any("resources") {
         all.insert(
             "resources".to_owned(),
             serde_json::json!({
-                "listChanged": flag("resources", "listChanged"),
+                "listChanged": true,
                 "subscribe": flag("resources", "subscribe"),
             }),
         );
@@ -189,8 +201,8 @@ fn together(greetings: &[(Arc<str>, Greeting)]) -> (serde_json::Value, Option<St
 /// `server/discover` (MCP 2026-07-28 server/discover).
 pub(crate) async fn discover(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Message, Refusal> {
     let Some(server) = call.server() else {
-        let greetings = greetings(gateway, call).await;
-        let (capabilities, instructions) = together(&greetings);
+        let (greetings, all_here) = greetings(gateway, call).await;
+        let (capabilities, instructions) = together(&greetings, all_here);
         return Ok(respond(
             call,
             discover_result(capabilities, &own_info(), instructions.as_deref()),

@@ -29,6 +29,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// An open subscription of a stateless client.
 #[derive(Clone, Debug)]
 pub(crate) struct Listen {
+    /// Which it is: several may be open under one id, since stateless clients do not know of each other.
+    number: u64,
     /// The id of the request that opened it, in the client's own JSON type.
     id: Json,
     filter: Filter,
@@ -165,9 +167,16 @@ pub(crate) async fn open(gateway: &Arc<Gateway>, call: &Cleared) -> Result<Messa
         })
         .filter(|(_, part)| !part.is_empty())
         .collect();
-    let honoured = honoured(call, &parts);
+    let mut honoured = honoured(call, &parts);
+    if call.renames() {
+        // The gateway itself tells when a server comes late.
+        honoured.tools |= wanted.tools;
+        honoured.prompts |= wanted.prompts;
+        honoured.resources |= wanted.resources;
+    }
     let id = questions::id_value(exchange::client_id(call)?);
     let listen = Listen {
+        number: client.next_number(),
         id: Json::from_value(&id),
         filter: honoured.clone(),
         out: call.out().clone(),
@@ -218,17 +227,12 @@ async fn acknowledge(call: &Cleared, id: &serde_json::Value, honoured: &Filter) 
 
 struct Registered {
     client: Arc<Client>,
-    id: Json,
+    number: u64,
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        lock(&self.client.listens).retain(|listen| listen.id != self.id || !listen.out.is_gone());
-        let id = &self.id;
-        let mut listens = lock(&self.client.listens);
-        if let Some(at) = listens.iter().position(|listen| listen.id == *id) {
-            listens.swap_remove(at);
-        }
+        lock(&self.client.listens).retain(|listen| listen.number != self.number);
     }
 }
 
@@ -240,11 +244,11 @@ fn register(client: &Arc<Client>, listen: Listen) -> Result<Registered, Refusal>
             "this caller holds as many subscriptions as it may",
         ));
     }
-    let id = listen.id.clone();
+    let number = listen.number;
     listens.push(listen);
     Ok(Registered {
         client: Arc::clone(client),
-        id,
+        number,
     })
 }
 
@@ -252,16 +256,71 @@ fn register(client: &Arc<Client>, listen: Listen) -> Result<Registered, Refusal>
 async fn serve(gateway: Arc<Gateway>, client: Arc<Client>, link: Arc<Link>, part: Filter) {
     match link.era() {
         Era::Legacy => {
-            for uri in &part.uris {
-                let params = Json::from_value(&serde_json::json!({ "uri": uri }));
-                drop(links::plain(&link, "resources/subscribe", Some(params)).await);
-            }
+            let _used = link.in_use();
+            let _watching = Watching::begin(&link, part.uris).await;
             // Changes come as the server's own notifications, outside any request.
             while !link.is_dead() {
                 tokio::time::sleep(PAUSE).await;
             }
         }
         Era::Modern => follow(&gateway, &client, &link, &part).await,
+    }
+}
+
+/// What a subscription watches at a server of the initialize era. Dropping it ends that, unless another subscription
+/// watches the same.
+struct Watching {
+    link: Arc<Link>,
+    uris: Vec<String>,
+}
+
+impl Watching {
+    async fn begin(link: &Arc<Link>, uris: Vec<String>) -> Self {
+        let mut watching = Self {
+            link: Arc::clone(link),
+            uris: Vec::new(),
+        };
+        for uri in uris {
+            // Held while the server is told: what it is told of one resource stays in its order.
+            let mut watched = link.watched.lock().await;
+            let watchers = watched.entry(uri.clone()).or_insert(0);
+            *watchers = watchers.saturating_add(1);
+            let first = *watchers == 1;
+            watching.uris.push(uri.clone());
+            if first {
+                tell(link, "resources/subscribe", &uri).await;
+            }
+        }
+        watching
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let (link, uris) = (Arc::clone(&self.link), std::mem::take(&mut self.uris));
+        if uris.is_empty() {
+            return;
+        }
+        tokio::spawn(async move {
+            for uri in uris {
+                let mut watched = link.watched.lock().await;
+                let Some(watchers) = watched.get_mut(&uri) else {
+                    continue;
+                };
+                *watchers = watchers.saturating_sub(1);
+                if *watchers == 0 {
+                    watched.remove(&uri);
+                    tell(&link, "resources/unsubscribe", &uri).await;
+                }
+            }
+        });
+    }
+}
+
+async fn tell(link: &Link, method: &str, uri: &str) {
+    if !link.is_dead() {
+        let params = Json::from_value(&serde_json::json!({ "uri": uri }));
+        drop(links::plain(link, method, Some(params)).await);
     }
 }
 
@@ -279,15 +338,14 @@ async fn follow(gateway: &Arc<Gateway>, client: &Arc<Client>, link: &Arc<Link>, 
     );
     let (to_us, mut events) = mpsc::channel::<Event>(64);
     let cx = Context::outside(gateway, client, link);
-    let call = link.call(
+    let mut call = std::pin::pin!(link.call(
         Outgoing {
             message,
             name: None,
             mirrored: Vec::new(),
         },
         &to_us,
-    );
-    tokio::pin!(call);
+    ));
     loop {
         tokio::select! {
             biased;
@@ -313,15 +371,18 @@ pub(crate) async fn to_subscribers(cx: &Context, message: &Message) {
             uri.into_owned()
         }
     });
-    let listens: Vec<Listen> = lock(&cx.client.listens).clone();
+    to_all(&cx.client, message, shown.as_deref()).await;
+}
+
+/// The same for a message in the client's own words.
+pub(crate) async fn to_all(client: &Client, message: &Message, shown: Option<&str>) {
+    let listens: Vec<Listen> = lock(&client.listens).clone();
     for listen in listens
         .iter()
-        .filter(|listen| listen.filter.wants(message, shown.as_deref()))
+        .filter(|listen| listen.filter.wants(message, shown))
     {
-        listen
-            .out
-            .event(subscribed(message, listen, shown.as_deref()))
-            .await;
+        // Who does not read holds the others up once, for a moment.
+        let _dropped = listen.out.news(subscribed(message, listen, shown)).await;
     }
 }
 

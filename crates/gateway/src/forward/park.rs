@@ -55,6 +55,16 @@ impl Parked {
         entry.is_some_and(|entry| calls.insert(to.to_owned(), entry).is_none())
     }
 
+    #[cfg(test)]
+    fn enter(&self, state: &str, request: [u8; 32], server: &Arc<str>, resume: mpsc::Sender<Visit>) {
+        let entry = Entry {
+            request,
+            server: Arc::clone(server),
+            resume,
+        };
+        lock(&self.calls).insert(state.to_owned(), entry);
+    }
+
     fn leave(&self, state: &str) {
         lock(&self.calls).remove(state);
     }
@@ -168,8 +178,10 @@ async fn start(
     link: &Arc<Link>,
     visit: Visit,
 ) -> Result<(), Refusal> {
+    follow_log_level(&visit.cx).await;
     let state = random::handle();
     let (resume, visits) = mpsc::channel(1);
+    // INVARIANT: from here to the task that takes the call off the books again nothing is waited for.
     {
         let mut calls = lock(&call.client().parked.calls);
         if calls.len() >= MAX_PARKED || state.is_empty() {
@@ -185,7 +197,6 @@ async fn start(
         };
         calls.insert(state.clone(), entry);
     }
-    follow_log_level(&visit.cx).await;
     let may_ask = MAY_ASK.contains(&call.message().method().unwrap_or_default());
     let outgoing = old_request(gateway, call, link);
     tokio::spawn(Stay::new(state, visit, visits, may_ask).keep(outgoing));

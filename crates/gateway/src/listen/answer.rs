@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use tokio::sync::{mpsc, watch};
 
 use super::stream::{self, Payload};
+use super::work::Work;
 use crate::client::{Client, Frame, Presence};
 use crate::path::Reply;
 use crate::refusal::{Reason, Refusal};
@@ -32,14 +33,15 @@ pub(crate) struct Manner {
 /// Waits for what comes first and answers accordingly. An answer that takes long becomes a stream, which shows that
 /// there is life.
 pub(crate) async fn answer(
+    mut work: Work,
     mut frames: mpsc::Receiver<Frame>,
     presence: Presence,
     manner: Manner,
 ) -> Response<Payload> {
     if !manner.may_begin {
-        return opening(frames, manner).await;
+        return opening(work, frames, manner).await;
     }
-    match tokio::time::timeout(manner.keep_alive, frames.recv()).await {
+    match tokio::time::timeout(manner.keep_alive, work.next(&mut frames)).await {
         Ok(None) => stream::whole(failed()),
         Ok(Some(Frame::Last(reply))) if !(manner.prefers_events && is_streamable(&reply)) => {
             stream::whole(reply)
@@ -50,10 +52,10 @@ pub(crate) async fn answer(
 }
 
 /// The answer that opens a session: what the servers say meanwhile waits for it, since its head has the session's id.
-async fn opening(mut frames: mpsc::Receiver<Frame>, manner: Manner) -> Response<Payload> {
+async fn opening(mut work: Work, mut frames: mpsc::Receiver<Frame>, manner: Manner) -> Response<Payload> {
     let mut said = Vec::new();
     let reply = loop {
-        match frames.recv().await {
+        match work.next(&mut frames).await {
             Some(Frame::Last(reply)) => break reply,
             Some(event) if said.len() < MOST_SAID => said.push(event),
             Some(_) => tracing::warn!("a message during the handshake was dropped: there were too many"),

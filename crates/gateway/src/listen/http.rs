@@ -21,6 +21,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::answer::{Manner, answer};
 use super::head::{self, Allowed, Head};
 use super::stream::{self, Payload};
+use super::work::Work;
 use crate::Gateway;
 use crate::client::{Client, Endpoint, Frame, Outbound};
 use crate::path::identify;
@@ -235,19 +236,18 @@ async fn post(door: &Door, via: Via, caller: Caller, request: Request<Incoming>)
     let (to_client, frames) = mpsc::channel(FRAMES);
     let out = Outbound::new(to_client);
     let presence = out.presence();
-    let work = Arc::clone(gateway);
-    // On its own task: in the initialize era a client that leaves has not cancelled.
-    tokio::spawn(async move {
+    let for_work = Arc::clone(gateway);
+    let work = Work::new(async move {
         let arrival = Arrival {
             text,
             caller,
             via,
             out: out.clone(),
         };
-        let reply = path::from_client(&work, arrival).await;
+        let reply = path::from_client(&for_work, arrival).await;
         out.last(reply).await;
     });
-    answer(frames, presence, manner).await
+    answer(work, frames, presence, manner).await
 }
 
 /// The session of the initialize era that a request names, if it is one of this caller.

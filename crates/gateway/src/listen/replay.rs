@@ -3,7 +3,7 @@
 //! until the client comes back with `Last-Event-ID`. A stream is its session's own: nobody else can name it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +27,7 @@ const FRAMES: usize = 4;
 /// The streams of one session.
 #[derive(Debug, Default)]
 pub(crate) struct Replays {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
@@ -43,6 +43,8 @@ pub(crate) struct Replay {
     state: Mutex<State>,
     news: Notify,
     presence: Presence,
+    /// Where it is kept.
+    among: Weak<Mutex<Kept>>,
 }
 
 #[derive(Debug, Default)]
@@ -73,6 +75,7 @@ impl Replays {
             state: Mutex::default(),
             news: Notify::new(),
             presence,
+            among: Arc::downgrade(&self.kept),
         });
         kept.streams.push_back(Arc::clone(&replay));
         kept.trim();
@@ -100,15 +103,26 @@ impl Replays {
 }
 
 impl Kept {
+    /// Drops ended streams until the rest is few and small enough: first what a reader has taken whole, though it may
+    /// have broken off at the end, then the oldest. The newest that nobody has taken yet stays, however large.
     fn trim(&mut self) {
-        let mut bytes: usize = self.streams.iter().map(|replay| lock(&replay.state).held).sum();
-        while self.streams.len() > MAX_STREAMS || bytes > MAX_KEPT {
-            let Some(at) = self.streams.iter().position(|replay| lock(&replay.state).ended) else {
+        loop {
+            let ended: Vec<(usize, usize, bool)> = (self.streams.iter().enumerate())
+                .filter_map(|(at, replay)| {
+                    let state = lock(&replay.state);
+                    state
+                        .ended
+                        .then_some((at, state.held, state.read_to >= state.next))
+                })
+                .collect();
+            let bytes: usize = ended.iter().map(|(_, held, _)| held).sum();
+            if self.streams.len() <= MAX_STREAMS && bytes <= MAX_KEPT {
                 return;
-            };
-            if let Some(gone) = self.streams.remove(at) {
-                bytes = bytes.saturating_sub(lock(&gone.state).held);
             }
+            let taken = ended.iter().find(|(_, _, taken)| *taken);
+            let oldest = taken.or_else(|| ended.first().filter(|_| ended.len() > 1));
+            let Some((at, ..)) = oldest else { return };
+            self.streams.remove(*at);
         }
     }
 }
@@ -153,8 +167,19 @@ impl Replay {
             state.reader = None;
             self.presence.set(false);
         }
+        let ended = state.ended;
         drop(state);
         self.news.notify_waiters();
+        if ended {
+            self.trim();
+        }
+    }
+
+    /// A stream that has ended, or was read to its end, may be one too many.
+    fn trim(&self) {
+        if let Some(among) = self.among.upgrade() {
+            lock(&among).trim();
+        }
     }
 
     fn next_for(&self, reader: u64) -> Next {
@@ -206,6 +231,7 @@ impl Replay {
         }
         lock(&self.state).ended = true;
         self.news.notify_waiters();
+        self.trim();
     }
 
     /// Waits while a client that is there is too far behind.
@@ -247,4 +273,60 @@ enum Next {
     Event(Bytes),
     Wait,
     End,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::path::Reply;
+
+    /// A stream that is answered with so many bytes; and whether a reader takes them.
+    async fn answered(replays: &Replays, bytes: usize, taken: bool) -> Arc<Replay> {
+        let (to, frames) = mpsc::channel(1);
+        let presence = crate::client::Outbound::new(to.clone()).presence();
+        let replay = replays.begin(None, frames, presence, Version::V2025_11_25);
+        let reply = Reply {
+            status: http::StatusCode::OK,
+            body: Some(vec![b'x'; bytes].into()),
+            session: None,
+        };
+        if taken {
+            let mut read = replay.read(None);
+            to.send(Frame::Last(reply)).await.unwrap();
+            while read.recv().await.is_some() {}
+        } else {
+            to.send(Frame::Last(reply)).await.unwrap();
+        }
+        while !lock(&replay.state).ended {
+            tokio::task::yield_now().await;
+        }
+        // The end is told to the others once more after this.
+        tokio::task::yield_now().await;
+        replay
+    }
+
+    fn kept(replays: &Replays) -> usize {
+        lock(&replays.kept).streams.len()
+    }
+
+    #[tokio::test]
+    async fn answers_that_were_taken_are_kept_only_as_far_as_there_is_room() {
+        let replays = Replays::default();
+        for _ in 0..3 {
+            answered(&replays, MAX_KEPT / 4, true).await;
+        }
+        assert_eq!(kept(&replays), 3);
+        answered(&replays, 16 * MAX_KEPT, true).await;
+        assert_eq!(kept(&replays), 0);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_has_taken_waits_and_the_ones_before_it_go() {
+        let replays = Replays::default();
+        answered(&replays, 2 * MAX_KEPT, false).await;
+        assert_eq!(kept(&replays), 1);
+        let newest = answered(&replays, 3 * MAX_KEPT, false).await;
+        assert_eq!(kept(&replays), 1);
+        assert!(replays.find(&format!("{}-0", newest.number)).is_some());
+    }
 }

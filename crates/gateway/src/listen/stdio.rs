@@ -1,30 +1,32 @@
 //! Standard input and output towards one client: what `mantlet wrap` is to the program that started it. The
 //! caller is the person whose process this is.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use mantlet_access::{Caller, Means};
-use mantlet_wire::{Id, Line, Lines, Version};
+use mantlet_wire::{Body, Id, Kind, Line, Lines, Message, Version};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::Gateway;
 use crate::client::{Client, Endpoint, Frame, Outbound, lock};
-use crate::path::decode::Decoded;
-use crate::path::{self, Arrival, Face, Via};
+use crate::path::decode::{self, Decoded};
+use crate::path::{self, Face, Via};
 use crate::refusal::Refusal;
 use crate::upstream::stdio::one_line;
 
-/// Messages of one client that are worked on at the same time; more wait in the pipe.
-const AT_ONCE: usize = 128;
+/// Requests that may be there besides those that run: refused ones, and answers that the client has not read. More
+/// wait in the pipe.
+const MORE: usize = 128;
 const FRAMES: usize = 64;
 
 /// One connection over standard input: the session that it may have, and its stateless clients.
 #[derive(Debug, Default)]
 pub(crate) struct Port {
     session: Mutex<Option<Arc<Client>>>,
-    stateless: Mutex<Vec<Arc<Client>>>,
+    /// In the order of their last use. Only so many are kept alive, elsewhere.
+    stateless: Mutex<Vec<Weak<Client>>>,
     out: Mutex<Option<Outbound>>,
 }
 
@@ -52,8 +54,10 @@ impl Port {
 
     pub(crate) fn remember(&self, client: &Arc<Client>) {
         let mut stateless = lock(&self.stateless);
-        if !stateless.iter().any(|known| Arc::ptr_eq(known, client)) {
-            stateless.push(Arc::clone(client));
+        let client = Arc::downgrade(client);
+        if !stateless.last().is_some_and(|newest| newest.ptr_eq(&client)) {
+            stateless.retain(|known| !known.ptr_eq(&client) && known.strong_count() > 0);
+            stateless.push(client);
         }
     }
 
@@ -64,7 +68,7 @@ impl Port {
     /// The client that a message without a version of its own belongs to.
     pub(crate) fn client(&self, decoded: &Decoded) -> Option<Arc<Client>> {
         let session = lock(&self.session).clone();
-        let newest = || lock(&self.stateless).last().cloned();
+        let newest = || lock(&self.stateless).iter().rev().find_map(Weak::upgrade);
         match decoded.face() {
             Face::Legacy => session.or_else(newest),
             Face::Modern => newest(),
@@ -73,7 +77,7 @@ impl Port {
 
     /// Cancels a request of this connection, whichever client it runs under.
     pub(crate) fn cancel(&self, id: &Id) {
-        let mut all = lock(&self.stateless).clone();
+        let mut all: Vec<_> = lock(&self.stateless).iter().filter_map(Weak::upgrade).collect();
         all.extend(lock(&self.session).clone());
         for client in all {
             client.cancel(id);
@@ -104,7 +108,8 @@ pub async fn serve(
         endpoint: Endpoint::One(server.into()),
         port: Arc::clone(&port),
     };
-    let writer = tokio::spawn(write(frames, output));
+    let (end, ends) = oneshot::channel();
+    let mut writer = tokio::spawn(write(frames, output, ends));
     let mut running = read(&gateway, &caller, &via, &out, input).await;
     let deadline = gateway.in_force().settings.timeouts.drain;
     drop(tokio::time::timeout(deadline, async { while running.join_next().await.is_some() {} }).await);
@@ -112,10 +117,15 @@ pub async fn serve(
     gateway.close().await;
     *lock(&port.out) = None;
     drop((via, port, out));
-    writer.abort();
-    match writer.await {
-        Ok(outcome) => outcome,
-        Err(_) => Ok(()),
+    // What has been said already is written, if the client still reads.
+    let _gone = end.send(());
+    match tokio::time::timeout(deadline, &mut writer).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Ok(()),
+        Err(_) => {
+            writer.abort();
+            Ok(())
+        }
     }
 }
 
@@ -173,49 +183,60 @@ async fn take(
         }
         Line::Text(text) => text,
     };
-    // What only ends other messages must not wait behind them.
-    let urgent = running.len() >= AT_ONCE;
-    if urgent {
-        running.join_next().await;
-    }
-    while running.try_join_next().is_some() {}
-    let (gateway, caller, via, out) = (Arc::clone(gateway), caller.clone(), via.clone(), out.clone());
-    // Order matters for what is no request: it is short, and done before the next line is read.
-    let ordered = !text.windows(4).any(|four| four == b"\"id\"") || has_method(&text, b"initialize");
+    let body = decode::body(gateway, text, caller, via);
+    let (ordered, answered) = kind(&body);
+    let (work_gateway, caller, via, out) = (Arc::clone(gateway), caller.clone(), via.clone(), out.clone());
     let work = async move {
-        let arrival = Arrival {
-            text,
-            caller,
-            via,
-            out: out.clone(),
-        };
-        let reply = path::from_client(&gateway, arrival).await;
-        if reply.body.is_some() {
+        let reply = path::of_body(&work_gateway, body, caller, via, out.clone()).await;
+        if answered && reply.body.is_some() {
             out.last(reply).await;
         }
     };
     if ordered {
-        work.await;
-    } else {
-        running.spawn(work);
+        return work.await;
+    }
+    while running.try_join_next().is_some() {}
+    // Requests beyond the cap are refused at once; this many are there only if the client does not read its answers.
+    let most = gateway.in_force().settings.limits.in_flight.saturating_add(MORE);
+    if running.len() >= most {
+        running.join_next().await;
+    }
+    running.spawn(work);
+}
+
+/// Whether a message is dealt with before the next line is read, and whether it has an answer. Order matters for what
+/// is no request, and for what opens the session; both are short, and must get through whatever runs.
+fn kind(body: &Result<Body, Refusal>) -> (bool, bool) {
+    let asks = |message: &Message| message.kind() == Kind::Request;
+    match body {
+        Ok(Body::Single(message)) => (
+            !asks(message) || message.method() == Some("initialize"),
+            asks(message),
+        ),
+        Ok(Body::Batch(messages)) => (!messages.iter().any(asks), true),
+        // Nobody knows what it was: JSON-RPC 2.0 §5 has an answer without an id for that.
+        Err(_) => (true, true),
     }
 }
 
-fn has_method(text: &[u8], method: &[u8]) -> bool {
-    let head = text.get(..text.len().min(4_096)).unwrap_or_default();
-    let mut quoted = Vec::with_capacity(method.len().saturating_add(2));
-    quoted.push(b'"');
-    quoted.extend_from_slice(method);
-    quoted.push(b'"');
-    head.windows(quoted.len())
-        .any(|window| window == quoted.as_slice())
-}
-
+/// Writes what is said, and after `end` what has been said by then.
 async fn write(
     mut frames: mpsc::Receiver<Frame>,
     mut output: impl AsyncWrite + Unpin + Send,
+    mut end: oneshot::Receiver<()>,
 ) -> std::io::Result<()> {
-    while let Some(frame) = frames.recv().await {
+    let mut ending = false;
+    loop {
+        let frame = tokio::select! {
+            biased;
+            frame = frames.recv() => frame,
+            _ = &mut end, if !ending => {
+                ending = true;
+                frames.close();
+                continue;
+            }
+        };
+        let Some(frame) = frame else { return Ok(()) };
         let bytes = match frame {
             Frame::Event(message) => message.bytes().clone(),
             Frame::Last(reply) => match reply.body {
@@ -228,5 +249,28 @@ async fn write(
         output.write_all(&one_line(&bytes)).await?;
         output.flush().await?;
     }
-    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use mantlet_wire::{Caps, Twins};
+
+    use super::*;
+
+    fn kind_of(text: &'static str) -> (bool, bool) {
+        let body = mantlet_wire::body(text.into(), &Caps::default(), Twins::Anywhere);
+        kind(&body.map_err(Refusal::from))
+    }
+
+    #[test]
+    fn only_what_is_short_or_opens_the_session_is_waited_for_and_only_requests_are_answered() {
+        let initialize = r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#;
+        assert_eq!(kind_of(initialize), (true, true));
+        let names_it = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":"initialize"}}}"#;
+        assert_eq!(kind_of(names_it), (false, true));
+        let note = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1,"id":1}}"#;
+        assert_eq!(kind_of(note), (true, false));
+        assert_eq!(kind_of(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#), (true, false));
+        assert_eq!(kind_of("{"), (true, true));
+    }
 }

@@ -2,17 +2,17 @@
 //! client the message belongs to is settled here (`client`).
 
 use std::ops::Deref;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use mantlet_access::{Caller, Means};
 use mantlet_wire::{Era, Json, Kind, Message, Raw, Version, key};
 
 use super::decode::{Decoded, Face, Via};
 use crate::Gateway;
-use crate::client::{Client, Endpoint, Hello};
+use crate::client::{Busy, Client, Endpoint, Hello};
 use crate::refusal::{Reason, Refusal};
-use crate::session::lifetime;
+use crate::session::{close_later, lifetime};
 use crate::trail::Trail;
 
 /// The longest capabilities that a client may declare.
@@ -22,8 +22,8 @@ const MAX_CAPABILITIES: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Identified {
     decoded: Decoded,
-    client: Arc<Client>,
-    session: Option<String>,
+    client: Busy,
+    opened: Option<Opened>,
 }
 
 impl Deref for Identified {
@@ -39,9 +39,47 @@ impl Identified {
         &self.client
     }
 
-    /// The id of the session that this very message opened.
-    pub(crate) fn opened(&self) -> Option<&String> {
-        self.session.as_ref()
+    /// Keeps the session that this very message opened, if it did; gives its id, where it has one.
+    pub(crate) fn keep_session(&self) -> Option<String> {
+        let opened = self.opened.as_ref()?;
+        opened.kept.store(true, Ordering::Release);
+        opened.id.clone()
+    }
+}
+
+/// A session that this very message opened. INVARIANT: it is taken back, and what it holds is closed, when the
+/// message is refused by whatever stage, fails or is given up.
+#[derive(Debug)]
+struct Opened {
+    gateway: Weak<Gateway>,
+    via: Via,
+    client: Arc<Client>,
+    /// None over stdio, where the connection is the session.
+    id: Option<String>,
+    kept: AtomicBool,
+}
+
+impl Drop for Opened {
+    fn drop(&mut self) {
+        if self.kept.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(gateway) = self.gateway.upgrade() {
+            match &self.id {
+                Some(id) => {
+                    drop(
+                        gateway
+                            .clients
+                            .end_session(id, &self.client.caller, &self.client.endpoint),
+                    );
+                }
+                None => gateway.clients.end_local(&self.client),
+            }
+        }
+        if let Via::Stdio { port, .. } = &self.via {
+            port.release(&self.client);
+        }
+        close_later(Arc::clone(&self.client));
     }
 }
 
@@ -84,26 +122,27 @@ pub(crate) fn client(
 ) -> Result<Identified, Refusal> {
     trail.enter("identify");
     known_endpoint(gateway, decoded.via().endpoint())?;
-    let (client, session) = match (decoded.face(), decoded.via()) {
-        (Face::Modern, _) if decoded.message().kind() == Kind::Request => {
-            (stateless(gateway, &decoded)?, None)
+    let mut opened = None;
+    let client = match (decoded.face(), decoded.via()) {
+        (Face::Modern, _) if decoded.message().kind() == Kind::Request => stateless(gateway, &decoded)?,
+        (_, _) if is_initialize(decoded.message()) => {
+            let session = opened.insert(initialize(gateway, &decoded)?);
+            session.client.busy()
         }
-        (_, _) if is_initialize(decoded.message()) => initialize(gateway, &decoded)?,
-        (Face::Modern, Via::Http { .. }) => (stateless(gateway, &decoded)?, None),
-        (Face::Legacy, Via::Http { endpoint, head }) => (
-            session_of(gateway, decoded.caller(), endpoint, head.session.as_deref())?,
-            None,
-        ),
-        (_, Via::Stdio { port, .. }) => (port.client(&decoded).ok_or_else(not_initialized)?, None),
+        (Face::Modern, Via::Http { .. }) => stateless(gateway, &decoded)?,
+        (Face::Legacy, Via::Http { endpoint, head }) => {
+            session_of(gateway, decoded.caller(), endpoint, head.session.as_deref())?.busy()
+        }
+        (_, Via::Stdio { port, .. }) => port.client(&decoded).ok_or_else(not_initialized)?.busy(),
     };
-    if client.era == Era::Legacy && session.is_none() {
+    if client.era == Era::Legacy && opened.is_none() {
         must_be_ready(&client, &decoded)?;
     }
     trail.client(&client);
     Ok(Identified {
         decoded,
         client,
-        session,
+        opened,
     })
 }
 
@@ -153,7 +192,7 @@ fn must_be_ready(client: &Client, decoded: &Decoded) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>, Option<String>), Refusal> {
+fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Opened, Refusal> {
     if decoded.face() == Face::Modern {
         return Err(Refusal::new(
             Reason::UnknownMethod,
@@ -162,8 +201,8 @@ fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>,
     }
     let hello = hello_of_initialize(decoded.message())?;
     let now = gateway.clock.now().micros();
-    let endpoint = decoded.via().endpoint();
-    match decoded.via() {
+    let (caller, endpoint) = (decoded.caller(), decoded.via().endpoint());
+    let (client, id) = match decoded.via() {
         Via::Http { head, .. } => {
             if head.session.is_some() {
                 return Err(Refusal::new(
@@ -174,25 +213,31 @@ fn initialize(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<(Arc<Client>,
             let settings = gateway.in_force();
             let (timeouts, limits) = (&settings.settings.timeouts, &settings.settings.limits);
             let lifetime = lifetime(timeouts.idle_session, timeouts.session, limits.sessions);
-            let (id, client) =
-                gateway
-                    .clients
-                    .open_session(decoded.caller(), endpoint, hello, now, lifetime)?;
-            Ok((client, Some(id)))
+            let (id, client) = gateway
+                .clients
+                .open_session(caller, endpoint, hello, now, lifetime)?;
+            (client, Some(id))
         }
         Via::Stdio { port, .. } => {
-            let client = gateway.clients.local(decoded.caller(), endpoint, hello, now);
-            if port.adopt(&client) {
-                // Not a session id: a mark that this message made the client.
-                Ok((client, Some(String::new())))
-            } else {
-                Err(Refusal::new(
+            let client = Arc::new(Client::new(caller.clone(), endpoint.clone(), hello, None));
+            client.touch(now);
+            if !port.adopt(&client) {
+                return Err(Refusal::new(
                     Reason::AlreadyInitialized,
                     "this connection is initialised already",
-                ))
+                ));
             }
+            gateway.clients.keep_local(Arc::clone(&client));
+            (client, None)
         }
-    }
+    };
+    Ok(Opened {
+        gateway: Arc::downgrade(gateway),
+        via: decoded.via().clone(),
+        client,
+        id,
+        kept: AtomicBool::new(false),
+    })
 }
 
 fn hello_of_initialize(message: &Message) -> Result<Hello, Refusal> {
@@ -224,7 +269,7 @@ fn hello_of_initialize(message: &Message) -> Result<Hello, Refusal> {
     })
 }
 
-fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Arc<Client>, Refusal> {
+fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Busy, Refusal> {
     let meta = decoded.message().meta();
     let empty = || Json::from_value(&serde_json::json!({}));
     let capabilities = object(meta.and_then(|meta| meta.get(key::CLIENT_CAPABILITIES))).unwrap_or_else(empty);
@@ -247,7 +292,7 @@ fn stateless(gateway: &Arc<Gateway>, decoded: &Decoded) -> Result<Arc<Client>, R
     let now = gateway.clock.now().micros();
     let client = gateway
         .clients
-        .stateless(decoded.caller(), decoded.via().endpoint(), hello, now);
+        .stateless(decoded.caller(), decoded.via().endpoint(), hello, now)?;
     if let Via::Stdio { port, .. } = decoded.via() {
         port.remember(&client);
     }

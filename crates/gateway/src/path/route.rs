@@ -97,7 +97,7 @@ pub(crate) async fn server(
     let scope = scope(gateway, identified.via().endpoint());
     let (server, target) = match scope.as_slice() {
         [only] => (Some(Arc::clone(only)), named(&identified)?),
-        _ => among(gateway, &identified, &scope).await?,
+        _ => Box::pin(among(gateway, &identified, &scope)).await?,
     };
     if let Some(server) = &server {
         trail.server(&server.name);

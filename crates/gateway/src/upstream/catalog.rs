@@ -11,10 +11,11 @@ use mantlet_wire::Raw;
 
 use crate::client::lock;
 
-/// Tools of one server that are kept; a server with more is refused.
+/// Tools of one server that are kept; the list of a server with more is refused.
 pub(crate) const MAX_TOOLS: usize = 10_000;
-/// Compiled definitions kept per server.
+/// Compiled definitions kept per server, and the bytes of their text.
 const MAX_FACTS: usize = 4_096;
+const MAX_FACTS_BYTES: usize = 16 * 1024 * 1024;
 
 /// One tool as its definition says.
 #[derive(Debug)]
@@ -47,21 +48,30 @@ impl ToolFacts {
 /// Compiled definitions by their exact text, shared by all links to a server.
 #[derive(Debug, Default)]
 pub(crate) struct FactsCache {
-    known: Mutex<HashMap<Box<str>, Arc<ToolFacts>>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    facts: HashMap<Box<str>, Arc<ToolFacts>>,
+    bytes: usize,
 }
 
 impl FactsCache {
     /// The facts of a definition; `None` when it has no name.
     pub(crate) fn of(&self, definition: Raw<'_>) -> Option<Arc<ToolFacts>> {
-        if let Some(facts) = lock(&self.known).get(definition.as_str()) {
+        if let Some(facts) = lock(&self.known).facts.get(definition.as_str()) {
             return Some(Arc::clone(facts));
         }
         let facts = Arc::new(ToolFacts::read(definition)?);
+        let text = definition.as_str();
         let mut known = lock(&self.known);
-        if known.len() >= MAX_FACTS {
-            known.clear();
+        if known.facts.len() >= MAX_FACTS || known.bytes.saturating_add(text.len()) > MAX_FACTS_BYTES {
+            *known = Known::default();
         }
-        known.insert(definition.as_str().into(), Arc::clone(&facts));
+        if text.len() <= MAX_FACTS_BYTES && known.facts.insert(text.into(), Arc::clone(&facts)).is_none() {
+            known.bytes = known.bytes.saturating_add(text.len());
+        }
         Some(facts)
     }
 }
@@ -105,19 +115,19 @@ impl Catalog {
 
     /// Takes in one page that passed by.
     pub(crate) fn learn(&self, facts: &[Arc<ToolFacts>]) {
-        self.ambiguous
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend(ambiguous(facts));
+        let mut twice = self.ambiguous.write().unwrap_or_else(PoisonError::into_inner);
         let mut tools = self.tools.write().unwrap_or_else(PoisonError::into_inner);
         for tool in facts {
             if tools.len() < MAX_TOOLS || tools.contains_key(&tool.name) {
                 tools.insert(tool.name.clone(), Arc::clone(tool));
             }
         }
+        // Only what is in the table can be called.
+        let named_twice = ambiguous(facts).into_iter();
+        twice.extend(named_twice.filter(|name| tools.contains_key(name)));
     }
 
-    /// Replaces everything: the server was listed from the first page to the last.
+    /// Replaces everything: the server was listed from the first page to the last, and has no more than `MAX_TOOLS`.
     pub(crate) fn replace(&self, facts: Vec<Arc<ToolFacts>>, now: Instant) {
         *self.ambiguous.write().unwrap_or_else(PoisonError::into_inner) = ambiguous(&facts);
         let fresh = facts.into_iter().map(|tool| (tool.name.clone(), tool)).collect();
@@ -150,4 +160,24 @@ fn ambiguous(facts: &[Arc<ToolFacts>]) -> HashSet<String> {
         !Arc::ptr_eq(before, tool)
     });
     twice.map(|tool| tool.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::json;
+
+    #[test]
+    fn compiled_definitions_are_bounded_by_the_bytes_of_their_text() {
+        let cache = FactsCache::default();
+        for number in 0..40 {
+            let pad = "x".repeat(MAX_FACTS_BYTES / 16);
+            let tool = serde_json::json!({"name": format!("t{number}"), "description": pad, "inputSchema": {"type": "object"}});
+            assert!(cache.of(json(&tool).raw()).is_some());
+        }
+        let known = lock(&cache.known);
+        assert!(known.bytes <= MAX_FACTS_BYTES && !known.facts.is_empty());
+        let text: usize = known.facts.keys().map(|text| text.len()).sum();
+        assert_eq!(known.bytes, text);
+    }
 }

@@ -1,7 +1,7 @@
 //! Whether a server can be reached now, how often it was restarted, and when to try again.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::client::lock;
@@ -10,7 +10,9 @@ use crate::client::lock;
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     state: Mutex<State>,
+    up: AtomicBool,
     opened: AtomicU64,
+    strays: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -18,7 +20,6 @@ struct State {
     failures: Vec<Instant>,
     last_error: Option<String>,
     not_before: Option<Instant>,
-    up: bool,
     era: Option<String>,
 }
 
@@ -29,9 +30,15 @@ pub(crate) struct View {
     pub(crate) opened: u64,
     pub(crate) version: Option<String>,
     pub(crate) last_error: Option<String>,
+    pub(crate) strays: u64,
 }
 
 impl Health {
+    /// Counts what the server sent and nobody can use: answers without a question, what is no message.
+    pub(crate) fn stray(&self) {
+        self.strays.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How long to wait before the next attempt; `None` when it may be tried at once.
     pub(crate) fn wait(&self, now: Instant) -> Option<Duration> {
         let until = lock(&self.state).not_before?;
@@ -41,12 +48,12 @@ impl Health {
     pub(crate) fn opened(&self, version: &str) {
         self.opened.fetch_add(1, Ordering::Relaxed);
         let mut state = lock(&self.state);
-        state.up = true;
+        self.up.store(true, Ordering::Relaxed);
         state.era = Some(version.to_owned());
         state.last_error = None;
     }
 
-    /// Notes a failure. After `limit` of them within `window` the server rests, doubling from 100 ms to 30 s
+    /// Notes a failure: it could not be reached, or ended while it was connected. After `limit` of them within `window` the server rests, doubling from 100 ms to 30 s
     /// before that.
     pub(crate) fn failed(&self, now: Instant, why: String, limit: u32, window: Duration) {
         let mut state = lock(&self.state);
@@ -61,17 +68,34 @@ impl Health {
                 .min(Duration::from_secs(30))
         };
         state.not_before = now.checked_add(rest);
-        state.up = false;
+        self.up.store(false, Ordering::Relaxed);
         state.last_error = Some(why);
+    }
+
+    /// Notes that a server without a connection of its own could not be reached just now.
+    pub(crate) fn missed(&self, why: &str) {
+        let mut state = lock(&self.state);
+        self.up.store(false, Ordering::Relaxed);
+        state.last_error = Some(why.to_owned());
+    }
+
+    /// Notes that such a server answered.
+    pub(crate) fn reached(&self) {
+        if !self.up.load(Ordering::Relaxed) {
+            let mut state = lock(&self.state);
+            self.up.store(true, Ordering::Relaxed);
+            state.last_error = None;
+        }
     }
 
     pub(crate) fn view(&self) -> View {
         let state = lock(&self.state);
         View {
-            up: state.up,
+            up: self.up.load(Ordering::Relaxed),
             opened: self.opened.load(Ordering::Relaxed),
             version: state.era.clone(),
             last_error: state.last_error.clone(),
+            strays: self.strays.load(Ordering::Relaxed),
         }
     }
 }

@@ -15,14 +15,17 @@ use mantlet_inspect::headers::encode_text;
 use mantlet_wire::{Body, Caps, Era, Events, Id, Json, Kind, Message, Twins, Version};
 use tokio::sync::{Notify, mpsc};
 
+use self::place::Place;
 use super::pool::Pool;
-use super::{Event, LinkError, Outgoing};
+use super::{Event, LinkError, Outgoing, Server};
 use crate::client::lock;
 
-/// Attempts to take up a broken event stream again, and the pause that a server may ask for.
+mod place;
+
+/// Attempts to take up a broken event stream again.
 const RESUME_ATTEMPTS: u32 = 10;
-const RESUME_PAUSE: Duration = Duration::from_secs(1);
-const RESUME_PAUSE_MAX: Duration = Duration::from_secs(30);
+/// A stream that ends sooner has ended at once.
+const HURRY: Duration = Duration::from_secs(1);
 /// The body of an error answer that is read.
 const ERROR_BODY: usize = 64 * 1024;
 /// The last word to a server when a link closes.
@@ -46,7 +49,7 @@ pub(crate) struct Http {
 
 #[derive(Debug)]
 struct Inner {
-    name: Arc<str>,
+    server: Arc<Server>,
     pool: Pool,
     uri: Uri,
     /// Static headers of the configuration: credentials of the gateway, never of the client.
@@ -61,7 +64,7 @@ struct Inner {
 
 impl Http {
     pub(crate) fn new(
-        name: Arc<str>,
+        server: Arc<Server>,
         pool: Pool,
         uri: Uri,
         headers: HeaderMap,
@@ -69,7 +72,7 @@ impl Http {
         unsolicited: mpsc::Sender<Event>,
     ) -> Self {
         let inner = Inner {
-            name,
+            server,
             pool,
             uri,
             headers,
@@ -209,7 +212,11 @@ impl Inner {
             name: None,
             mirrored: Vec::new(),
         })?;
-        let response = self.pool.send(request).await?;
+        // Whoever sends a notification waits for its HTTP answer, and others for them.
+        let patience = self.server.settings.timeouts.start;
+        let response = tokio::time::timeout(patience, self.pool.send(request))
+            .await
+            .map_err(|_| LinkError::Timeout(patience.as_secs()))??;
         match response.status() {
             status if status.is_success() => Ok(()),
             StatusCode::NOT_FOUND => Err(LinkError::SessionLost),
@@ -363,7 +370,8 @@ impl Inner {
                     if wanted.is_some() && message.id() == wanted {
                         answer = Some(message);
                     } else {
-                        tracing::warn!(server = %self.name, "an answer that nobody asked for was dropped");
+                        self.server.health.stray();
+                        tracing::warn!(server = %self.server.name, "an answer that nobody asked for was dropped");
                     }
                 }
                 Kind::Request => drop(events.send(Event::Ask(message)).await),
@@ -375,7 +383,7 @@ impl Inner {
 
     async fn general_stream(&self) {
         let mut place = Place::default();
-        let mut failures = 0_u32;
+        let (mut failures, mut hurried) = (0_u32, 0_u32);
         while failures < RESUME_ATTEMPTS && !self.closed.load(Ordering::Acquire) {
             let Ok(mut request) = self.bare(Method::GET, EVENTS) else {
                 return;
@@ -389,43 +397,26 @@ impl Inner {
             }
             match self.pool.send(request).await {
                 Ok(response) if response.status() == StatusCode::OK => {
+                    let begun = tokio::time::Instant::now();
+                    place.said = false;
                     let followed = self.follow(response, None, &self.unsolicited, &mut place).await;
                     failures = if followed.is_ok() {
                         0
                     } else {
                         failures.saturating_add(1)
                     };
+                    hurried = if place.said || begun.elapsed() >= HURRY {
+                        0
+                    } else {
+                        hurried.saturating_add(1)
+                    };
                 }
                 // 405: the server has no such stream. Other refusals will not change either.
                 Ok(response) if response.status().is_client_error() => return,
                 Ok(_) | Err(_) => failures = failures.saturating_add(1),
             }
-            tokio::time::sleep(place.pause().saturating_mul(1 << failures.min(5))).await;
+            tokio::time::sleep(place.pause_after(failures, hurried)).await;
         }
-    }
-}
-
-/// Where a stream stands: what resumption needs.
-#[derive(Debug, Default)]
-struct Place {
-    last_event: Option<String>,
-    retry: Option<u64>,
-}
-
-impl Place {
-    fn note(&mut self, event: &mantlet_wire::Event) {
-        if let Some(id) = &event.id {
-            self.last_event = Some(id.clone());
-        }
-        if event.retry.is_some() {
-            self.retry = event.retry;
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        self.retry
-            .map_or(RESUME_PAUSE, Duration::from_millis)
-            .min(RESUME_PAUSE_MAX)
     }
 }
 

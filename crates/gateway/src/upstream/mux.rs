@@ -9,7 +9,7 @@ use std::time::Duration;
 use mantlet_wire::{Id, Json, Kind, Message, Raw, key};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Event, LinkError};
+use super::{Event, LinkError, Server};
 use crate::client::lock;
 
 /// Requests that may wait for answers on one channel.
@@ -23,6 +23,7 @@ const QUEUED: Duration = Duration::from_secs(2);
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Mux {
+    server: Arc<Server>,
     pending: Mutex<HashMap<Id, Waiting>>,
     order: AtomicU64,
     outgoing: mpsc::Sender<Message>,
@@ -33,8 +34,8 @@ pub(crate) struct Mux {
     stuck: AtomicBool,
     dead: AtomicBool,
     died: Notify,
-    /// Answers that nobody waits for, lines that were no messages: counted, shown in the status.
-    strays: AtomicU64,
+    /// The handshake is done: what ends the channel from now on is a failure of the server.
+    met: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -46,8 +47,13 @@ struct Waiting {
 }
 
 impl Mux {
-    pub(crate) fn new(outgoing: mpsc::Sender<Message>, unsolicited: mpsc::Sender<Event>) -> Arc<Self> {
+    pub(crate) fn new(
+        server: Arc<Server>,
+        outgoing: mpsc::Sender<Message>,
+        unsolicited: mpsc::Sender<Event>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            server,
             pending: Mutex::default(),
             order: AtomicU64::new(0),
             outgoing,
@@ -56,7 +62,7 @@ impl Mux {
             stuck: AtomicBool::new(false),
             dead: AtomicBool::new(false),
             died: Notify::new(),
-            strays: AtomicU64::new(0),
+            met: AtomicBool::new(false),
         })
     }
 
@@ -169,8 +175,9 @@ impl Mux {
         }
     }
 
+    /// Counts an answer that nobody waits for, or a line that was no message.
     pub(crate) fn stray(&self) {
-        self.strays.fetch_add(1, Ordering::Relaxed);
+        self.server.health.stray();
     }
 
     fn answered(&self, message: Message) {
@@ -231,13 +238,28 @@ impl Mux {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// The handshake is done.
+    pub(crate) fn meet(&self) {
+        self.met.store(true, Ordering::Release);
+    }
+
+    /// The gateway ends the channel, which is no failure.
+    pub(crate) fn leave(&self) {
+        self.met.store(false, Ordering::Release);
+        self.die();
+    }
+
     /// The channel has ended: nobody gets an answer any more.
     pub(crate) fn die(&self) {
-        let orphans: Vec<Waiting> = {
+        let (orphans, first): (Vec<Waiting>, bool) = {
             let mut pending = lock(&self.pending);
-            self.dead.store(true, Ordering::Release);
-            pending.drain().map(|(_, waiting)| waiting).collect()
+            let first = !self.dead.swap(true, Ordering::AcqRel);
+            (pending.drain().map(|(_, waiting)| waiting).collect(), first)
         };
+        if first && self.met.load(Ordering::Acquire) {
+            self.server
+                .failed("the connection was lost: the server ended or stopped reading".to_owned());
+        }
         for orphan in orphans {
             drop(orphan.answer.send(Err(LinkError::Gone)));
         }

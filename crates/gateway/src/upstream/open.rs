@@ -15,7 +15,7 @@ use super::pool::Pool;
 use super::{Event, Greeting, Link, LinkError, Outgoing, Server, Wire, sse, stdio};
 use crate::client::Hello;
 
-/// How long a server may think about a first probe when another era is left to try.
+/// How long a server over stdio may think about a first probe when another era is left to try.
 const PROBE: Duration = Duration::from_secs(5);
 /// The hop ids of the handshake, and the first of those that come after it.
 const INITIALIZE: i64 = 1;
@@ -61,7 +61,8 @@ impl Opening<'_> {
             (Protocol::Legacy, _) => vec![full(Era::Legacy)],
             (Protocol::Modern, _) => vec![full(Era::Modern)],
             (Protocol::Auto, Era::Legacy) => vec![full(Era::Legacy), full(Era::Modern)],
-            // A slow start must not be taken for an old server: the last attempt has all the time again.
+            // Over stdio a server that is silent may be an old one, or slow to start: the last attempt has all the
+            // time again.
             (Protocol::Auto, Era::Modern) => {
                 vec![
                     Attempt {
@@ -80,7 +81,7 @@ impl Opening<'_> {
         line: &mantlet_config::CommandLine,
         attempts: &[Attempt],
     ) -> Result<Link, LinkError> {
-        let start = || stdio::open(&self.server.name, line, self.caps, self.unsolicited.clone());
+        let start = || stdio::open(self.server, line, self.caps, self.unsolicited.clone());
         let mut wire = Wire::Stdio(start()?);
         let mut last = LinkError::Gone;
         for attempt in attempts {
@@ -116,8 +117,13 @@ impl Opening<'_> {
         }
         let mut last = LinkError::Gone;
         for attempt in attempts {
+            // Silence over HTTP is an outage and says nothing of an era: no other is tried, so all the time is given.
+            let attempt = &Attempt {
+                patience: self.server.settings.timeouts.start,
+                ..*attempt
+            };
             let http = Http::new(
-                Arc::clone(&self.server.name),
+                Arc::clone(self.server),
                 self.pool.clone(),
                 uri.clone(),
                 headers.clone(),
@@ -148,6 +154,7 @@ impl Opening<'_> {
 
     async fn over_sse(&self, uri: Uri, headers: HeaderMap) -> Result<Link, LinkError> {
         let opened = sse::open(
+            Arc::clone(self.server),
             self.pool.clone(),
             uri,
             headers,
@@ -166,6 +173,11 @@ impl Opening<'_> {
 
     fn link(&self, version: Version, greeting: Greeting, wire: Wire) -> Link {
         let server = Arc::clone(self.server);
+        match &wire {
+            Wire::Stdio(stdio) => stdio.mux().meet(),
+            Wire::Sse(sse) => sse.mux().meet(),
+            Wire::Http(_) => {}
+        }
         Link::new(
             server,
             version,
@@ -209,8 +221,7 @@ impl Opening<'_> {
     /// for the link.
     async fn ask(&self, wire: &Wire, outgoing: Outgoing) -> Result<Message, LinkError> {
         let (to_us, mut events) = mpsc::channel(16);
-        let call = wire.call(outgoing, &to_us);
-        tokio::pin!(call);
+        let mut call = std::pin::pin!(wire.call(outgoing, &to_us));
         loop {
             tokio::select! {
                 outcome = &mut call => return outcome,
@@ -341,7 +352,7 @@ fn error_text(answer: &Message) -> String {
     format!("{code} {}", text.chars().take(200).collect::<String>())
 }
 
-/// A server that cannot be reached or wants credentials is not an old server.
+/// A server that cannot be reached, does not answer or wants credentials is not an old server.
 fn is_outage(error: &LinkError) -> bool {
     match error {
         LinkError::Unavailable(_) | LinkError::Timeout(_) => true,

@@ -28,6 +28,7 @@ const MAX_IDLE: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Pool {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    roots: bool,
 }
 
 impl Pool {
@@ -64,7 +65,12 @@ impl Pool {
             .pool_max_idle_per_host(MAX_IDLE)
             .retry_canceled_requests(false)
             .build(https);
-        Ok(Self { client })
+        Ok(Self { client, roots: tls })
+    }
+
+    /// Whether servers can be reached over TLS.
+    pub(crate) fn has_roots(&self) -> bool {
+        self.roots
     }
 
     /// Sends one request. A redirect comes back as the response that it is.

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 use tokio::process::{Child, Command};
 
 use super::LinkError;
@@ -21,12 +22,16 @@ const INHERITED: &[&str] = &[
 const MARK: &str = "MANTLET_SERVER_MARK";
 /// From the end of its input to SIGTERM, and from there to SIGKILL.
 const GRACE: Duration = Duration::from_millis(1_500);
+/// Between two looks at whether it has gone.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A running server process and the means to end it with all its descendants.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Option<Pid>,
     mark: String,
+    /// The system may give the process's number to another: nothing is signalled any more.
+    over: AtomicBool,
 }
 
 /// Starts the command in its own process group, its three streams piped.
@@ -63,32 +68,59 @@ pub(crate) fn start(line: &CommandLine) -> Result<(Child, Process), LinkError> {
         .id()
         .and_then(|id| i32::try_from(id).ok())
         .and_then(Pid::from_raw);
-    Ok((child, Process { pid, mark }))
+    let over = AtomicBool::new(false);
+    Ok((child, Process { pid, mark, over }))
 }
 
 impl Process {
     /// Ends the process: waits for it to leave by itself (its input has ended), then asks, then kills; then
-    /// kills whatever of its tree is left.
+    /// kills whatever of its tree is left. INVARIANT: the process is reaped last, since its number, and that of its
+    /// group, is its own only until then.
     pub(crate) async fn end(&self, child: &mut Child) {
-        if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+        let over = Over(self);
+        if !self.goes().await {
             self.signal_group(Signal::TERM);
-            if tokio::time::timeout(GRACE, child.wait()).await.is_err() {
+            if !self.goes().await {
                 self.signal_group(Signal::KILL);
-                drop(child.start_kill());
-                drop(tokio::time::timeout(GRACE, child.wait()).await);
+                self.goes().await;
             }
         }
         self.signal_group(Signal::KILL);
         let (pid, mark) = (self.pid, self.mark.clone());
         drop(tokio::task::spawn_blocking(move || kill_stragglers(pid, &mark)).await);
+        drop(over);
+        drop(tokio::time::timeout(GRACE, child.wait()).await);
+    }
+
+    /// Waits for the process to go, without reaping it; false when it stays.
+    async fn goes(&self) -> bool {
+        let Some(pid) = self.pid else { return true };
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let gone = async {
+            // An error says that there is no such child (any more).
+            while matches!(waitid(WaitId::Pid(pid), look), Ok(None)) {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        tokio::time::timeout(GRACE, gone).await.is_ok()
     }
 
     /// Kills the group at once, without waiting: for when the gateway itself must go.
     pub(crate) fn signal_group(&self, signal: Signal) {
-        if let Some(pid) = self.pid {
+        if let Some(pid) = self.pid.filter(|_| !self.over.load(Ordering::Acquire)) {
             // It may have gone already.
             let _gone = kill_process_group(pid, signal);
         }
+    }
+}
+
+/// Ends the signalling before the process is reaped; also when nobody waits for its end any more.
+struct Over<'a>(&'a Process);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.signal_group(Signal::KILL);
+        self.0.over.store(true, Ordering::Release);
     }
 }
 
@@ -162,4 +194,43 @@ fn parent_of(pid: i32) -> Option<(i32, bool)> {
     let mut fields = rest.split_whitespace();
     let zombie = fields.next()? == "Z";
     Some((fields.next()?.parse().ok()?, zombie))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn line(script: &str) -> CommandLine {
+        CommandLine {
+            argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            environment: BTreeMap::new(),
+            directory: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_signalled_once_the_process_is_reaped() {
+        let (mut child, process) = start(&line("exit 0")).unwrap();
+        process.end(&mut child).await;
+        assert!(process.over.load(Ordering::Acquire));
+        assert!(child.id().is_none(), "it was reaped");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_leaves_behind_ends_with_it() {
+        let (mut child, process) = start(&line("sleep 600 & sleep 600 & exit 0")).unwrap();
+        process.end(&mut child).await;
+        assert!(stragglers(None, &process.mark).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_end_that_nobody_waits_for_kills_and_is_final() {
+        let (mut child, process) = start(&line("trap '' TERM; sleep 600")).unwrap();
+        drop(tokio::time::timeout(Duration::from_millis(50), process.end(&mut child)).await);
+        assert!(process.over.load(Ordering::Acquire));
+        let status = tokio::time::timeout(Duration::from_secs(10), child.wait()).await;
+        assert!(status.is_ok(), "it still runs");
+    }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::mux::Mux;
 use super::pool::Pool;
-use super::{Event, LinkError};
+use super::{Event, LinkError, Server};
 
 /// Wait for the stream's first event, which names the endpoint.
 const ENDPOINT: Duration = Duration::from_secs(10);
@@ -29,12 +29,21 @@ pub(crate) struct Sse {
 }
 
 impl Sse {
+    /// A channel without a server.
+    #[cfg(test)]
+    pub(crate) fn of(mux: Arc<Mux>) -> Self {
+        Self {
+            mux,
+            tasks: Vec::new(),
+        }
+    }
+
     pub(crate) fn mux(&self) -> &Arc<Mux> {
         &self.mux
     }
 
     pub(crate) fn close(&self) {
-        self.mux.die();
+        self.mux.leave();
         for task in &self.tasks {
             task.abort();
         }
@@ -49,6 +58,7 @@ impl Drop for Sse {
 
 /// Opens the stream and waits for the endpoint.
 pub(crate) async fn open(
+    server: Arc<Server>,
     pool: Pool,
     uri: Uri,
     headers: HeaderMap,
@@ -68,7 +78,7 @@ pub(crate) async fn open(
         return Err(LinkError::Status(response.status()));
     }
     let (to_server, queue) = mpsc::channel(QUEUE);
-    let mux = Mux::new(to_server, unsolicited);
+    let mux = Mux::new(server, to_server, unsolicited);
     let (found, endpoint) = oneshot::channel();
     let reader = tokio::spawn(read(Arc::clone(&mux), response.into_body(), caps, found));
     let endpoint = tokio::time::timeout(ENDPOINT, endpoint).await;

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::mux::Mux;
 use super::process::{self, Process};
-use super::{Event, LinkError};
+use super::{Event, LinkError, Server};
 
 /// Messages that wait to be written to one server.
 const QUEUE: usize = 64;
@@ -38,7 +38,7 @@ pub(crate) struct Stdio {
 
 /// Starts the server and the three tasks that serve its pipes.
 pub(crate) fn open(
-    name: &Arc<str>,
+    server: &Arc<Server>,
     line: &CommandLine,
     caps: &Caps,
     unsolicited: mpsc::Sender<Event>,
@@ -51,7 +51,8 @@ pub(crate) fn open(
         ));
     };
     let (to_server, queue) = mpsc::channel(QUEUE);
-    let mux = Mux::new(to_server, unsolicited);
+    let name = &server.name;
+    let mux = Mux::new(Arc::clone(server), to_server, unsolicited);
     let batches = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(write(Arc::clone(&mux), stdin, queue, Arc::clone(&stop)));
@@ -83,7 +84,7 @@ impl Stdio {
     }
 
     pub(crate) async fn close(&self) {
-        self.mux.die();
+        self.mux.leave();
         self.stop.notify_one();
         let child = self.child.lock().await.take();
         if let Some(mut child) = child {
@@ -94,6 +95,8 @@ impl Stdio {
 
 impl Drop for Stdio {
     fn drop(&mut self) {
+        self.mux.leave();
+        self.stop.notify_one();
         self.process.signal_group(rustix::process::Signal::KILL);
     }
 }

@@ -62,13 +62,14 @@ impl Stay {
 
     /// Runs the call to its end, or until the client stays away.
     pub(super) async fn keep(mut self, outgoing: Outgoing) {
-        if self.may_ask {
-            self.ask_first().await;
+        if self.may_ask && !self.ask_first().await {
+            // Nothing of it has reached the server.
+            self.give_up().await;
+            return;
         }
         let (to_us, mut events) = mpsc::channel::<Event>(32);
         let link = Arc::clone(&self.link);
-        let call = link.call(outgoing, &to_us);
-        tokio::pin!(call);
+        let mut call = std::pin::pin!(link.call(outgoing, &to_us));
         while self.here.is_some() || !self.open.is_empty() {
             let deadline = self.deadline();
             let visitor_left = async {
@@ -119,18 +120,20 @@ impl Stay {
         self.hand_over_at.unwrap_or_else(|| Instant::now() + patience)
     }
 
-    /// What the server asked while no request could carry its questions is asked before the call goes out.
-    async fn ask_first(&mut self) {
+    /// What the server asked while no request could carry its questions is asked before the call goes out. False
+    /// when the client stays away: then nobody wants the call any more.
+    async fn ask_first(&mut self) -> bool {
         self.put_held();
         while !self.open.is_empty() {
             self.hand_over();
             let Ok(Some(visit)) = timeout(PARKED, self.visits.recv()).await else {
-                return;
+                return false;
             };
             self.take_answers(&visit).await;
             self.here = Some(visit);
         }
         self.hand_over_at = None;
+        true
     }
 
     async fn said(&mut self, event: Event) {
@@ -267,4 +270,45 @@ fn as_input(question: &Message) -> Option<Question> {
         request.insert("params".to_owned(), params);
     }
     Some((id, serde_json::Value::Object(request)))
+}
+
+#[cfg(test)]
+mod tests {
+    use mantlet_wire::{Json, Version};
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::testing::{client, gateway, link, settings};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_whose_client_stays_away_from_the_first_question_never_reaches_the_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let gateway = gateway(settings(&directory));
+        let client = client(Version::LATEST, &serde_json::json!({ "elicitation": {} }));
+        let (link, mut sent, _said) = link(&gateway);
+        let ask = Message::request(&Id::Number(7), "elicitation/create", None);
+        link.hold(ask).unwrap();
+        let (reply, outcome) = oneshot::channel();
+        let visit = Visit {
+            cx: Context::outside(&gateway, &client, &link),
+            responses: HashMap::new(),
+            reply,
+        };
+        let (resume, visits) = mpsc::channel(1);
+        client.parked.enter("first", [0; 32], &link.server.name, resume);
+        let params = Json::from_value(&serde_json::json!({ "name": "purge" }));
+        let outgoing = Outgoing {
+            message: Message::request(&link.next_id(), "tools/call", Some(params)),
+            name: None,
+            mirrored: Vec::new(),
+        };
+        let kept = tokio::spawn(Stay::new("first".to_owned(), visit, visits, true).keep(outgoing));
+        assert!(matches!(outcome.await, Ok(Outcome::InputRequired { .. })));
+        kept.await.unwrap();
+        assert!(client.parked.is_empty());
+        let told = sent.try_recv().unwrap();
+        assert_eq!((told.id(), told.method()), (Some(&Id::Number(7)), None));
+        assert!(told.error().is_some(), "the server learns that nobody answers");
+        assert!(sent.try_recv().is_err(), "the call was sent all the same");
+    }
 }
