@@ -2,6 +2,7 @@
 //! and over stdio, in both eras and in the crossings between them. Not here: the suite's client mode.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::unwrap_used,

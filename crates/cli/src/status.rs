@@ -128,6 +128,12 @@ fn show_server(server: Raw<'_>, on: bool) {
     if let Some(error) = server.get("last_error").and_then(Raw::text) {
         term::print(&format!("    last error: {}", plain(&error)));
     }
+    let strays = server.get("strays").and_then(Raw::int).unwrap_or_default();
+    if strays > 0 {
+        term::print(&format!(
+            "    {strays} messages that nobody waited for were dropped"
+        ));
+    }
     for (key, mark, colour) in [
         ("in_force", "+", Colour::Green),
         ("not_in_force", "-", Colour::Red),
