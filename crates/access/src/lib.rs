@@ -9,5 +9,4 @@ mod token;
 pub use authorize::{Action, Authorizer, Item, PolicyError, Question, Verdict};
 pub use cedar_text::{Lists, ServerRules};
 pub use identity::{Caller, Means};
-pub use spelling::percent_decoded;
 pub use token::LocalToken;

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use mantlet_wire::percent_decoded;
 use serde_json::{Map, Value};
 
 const MAX_NODES: usize = 5_000;
@@ -111,28 +112,6 @@ impl<'v> Survey<'v> {
         }
         self.anchors.get(fragment).cloned().unwrap_or_default()
     }
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match hex
-            .filter(|_| *first == b'%')
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok())
-        {
-            Some(byte) => {
-                out.push(byte);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
 }
 
 fn local(reference: &Value) -> Result<(), String> {

@@ -1,6 +1,6 @@
 //! Which resource URIs are passed on (MCP server/resources §Security: URIs are validated, without traversal).
 
-use mantlet_access::percent_decoded;
+use mantlet_wire::percent_decoded;
 
 use crate::refusal::{Reason, Refusal};
 
