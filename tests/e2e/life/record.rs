@@ -62,6 +62,8 @@ fn without_room_for_a_record_nothing_is_answered_until_there_is() {
         let modern = json!({"name": "echo", "arguments": {"message": "x"}});
         let mut refused = stateless(&serving, Some("only"), &json!(5), "tools/call", &modern);
         assert_eq!(reason(&refused.message().unwrap()), "audit_unavailable");
+        // The first of them was on its way when the log failed; no other ran.
+        assert_eq!(puppets.seen_of("only", "tools/call").len(), 2, "before, and one");
         // What a server sends meanwhile is not delivered either.
         let early = general.message_within(std::time::Duration::from_millis(500));
         assert_eq!(early, None);
