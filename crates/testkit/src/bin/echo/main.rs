@@ -97,7 +97,11 @@ mod tests {
         assert_eq!(said.len(), 3, "{said:?}");
         assert!(said[0].contains(r#""protocolVersion":"2025-06-18""#), "{said:?}");
         assert!(said[1].contains("-32700"), "{said:?}");
-        assert_eq!(said[2], r#"{"id":"b","jsonrpc":"2.0","result":{}}"#);
+        let pong: serde_json::Value = said[2].parse().unwrap();
+        assert_eq!(
+            pong,
+            serde_json::json!({"jsonrpc": "2.0", "id": "b", "result": {}})
+        );
     }
 
     #[test]
