@@ -33,8 +33,10 @@ pub(crate) fn over_http(attack: &Attack) -> Vec<String> {
             problems.push(format!("step {}: {problem}", index + 1));
         }
     }
-    let log = serving.log().replace(&serving.token, "{token}");
-    problems.extend(aftermath(attack, directory.path(), &log));
+    problems.extend(settled(|| {
+        let log = serving.log().replace(&serving.token, "{token}");
+        aftermath(attack, directory.path(), &log)
+    }));
     problems
 }
 
@@ -189,6 +191,18 @@ fn reason(message: &Value) -> Option<&str> {
     error
         .or_else(|| message.pointer("/result/_meta/io.mantlet~1reason"))?
         .as_str()
+}
+
+/// What servers say on their own is recorded in its own time: what is missing may come.
+fn settled(look: impl Fn() -> Vec<String>) -> Vec<String> {
+    for _ in 0..100 {
+        let problems = look();
+        if problems.is_empty() {
+            return problems;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    look()
 }
 
 fn aftermath(attack: &Attack, directory: &Path, log: &str) -> Vec<String> {
