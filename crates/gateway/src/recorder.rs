@@ -136,3 +136,30 @@ fn unavailable() -> Refusal {
         "the gateway cannot write its audit log and answers nothing until it can: ask its operator",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strangers_are_recorded_so_often_and_counted_beyond_that() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = Log::open(mantlet_audit::Settings {
+            directory: directory.path().join("audit"),
+            durability: Durability::Write,
+            segment_bytes: 1_000_000,
+            instance: "test".to_owned(),
+        });
+        let recorder = Recorder::new(log.unwrap(), Durability::Write);
+        let at = |second: u64| Timestamp::from_micros(second * SECOND + 5);
+        for _ in 0..STRANGERS {
+            assert_eq!(recorder.stranger(at(7)), Some(0));
+        }
+        for _ in 0..5 {
+            assert_eq!(recorder.stranger(at(7)), None);
+        }
+        // The next second's first is recorded, with the count; nothing is told twice.
+        assert_eq!(recorder.stranger(at(8)), Some(5));
+        assert_eq!(recorder.stranger(at(8)), Some(0));
+    }
+}

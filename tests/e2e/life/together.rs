@@ -252,3 +252,23 @@ fn equal_request_ids_at_the_same_time_each_get_their_own_answer() {
     );
     assert_log_holds(&serving);
 }
+
+#[test]
+fn a_server_that_talks_during_the_handshake_costs_nobody_the_session() {
+    let result = json!({
+        "protocolVersion": "2025-11-25", "capabilities": {"tools": {}, "logging": {}},
+        "serverInfo": {"name": "puppet", "version": "1"},
+    });
+    let greeting = format!(r#"{{"jsonrpc":"2.0","id":{{id}},"result":{result}}}"#);
+    let line =
+        r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"early"}}"#;
+    let mut puppets = Puppets::one("early", &json!({"on": {"initialize": [line, greeting]}}));
+    // The answer waits for this one, so that the line comes before it.
+    puppets.add("late", &json!({"on": {"initialize": ["{sleep:700}", greeting]}}));
+    let serving = Serving::start(&puppets.configuration());
+    // Fails without a session id, wherever the answer is.
+    let session = Session::begin(&serving, None);
+    let answer = session.call(1, "early__echo", &json!({"message": "hi"}));
+    assert_eq!(text(&answer), "hi");
+    assert_log_holds(&serving);
+}
