@@ -1,8 +1,10 @@
 //! The `mantlet` binary: arguments in, exit codes out; one file a subcommand. Results go to standard output, talk
 //! to standard error.
 
+mod cage;
 mod demo;
 mod failure;
+mod grants;
 mod log;
 mod run;
 mod schema;
@@ -47,6 +49,8 @@ enum Command {
     Demo(demo::Options),
     /// Run one server behind Mantlet, over standard input and output
     Wrap(wrap::Options),
+    /// Run any command in the cage in which servers run
+    Cage(cage::Options),
     /// Run the gateway for the servers of a configuration file, over HTTP
     Serve(serve::Options),
     /// Show what runs, and which control is in force
@@ -73,6 +77,13 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    // Before there is a thread, and before anything is read: this process builds a cage.
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == mantlet_sandbox::HELPER)
+    {
+        return ExitCode::from(mantlet_sandbox::help());
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -88,6 +99,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Demo(options) => demo::run(&options),
         Command::Wrap(options) => wrap::run(options),
+        Command::Cage(options) => cage::run(options),
         Command::Serve(options) => serve::run(&options),
         Command::Status(options) => status::run(&options),
         Command::Log(options) => log::run(&options),

@@ -1,0 +1,152 @@
+//! `mantlet cage`: any command in the sandbox, with the grants of the command line.
+
+use std::process::Stdio;
+use std::sync::Arc;
+
+use clap::Args;
+use mantlet_sandbox::egress::{self, Budget, Rule, Witness};
+use mantlet_sandbox::{Event, Fell, Outcome, Said, Spec, Streams};
+
+use crate::failure::{self, Failure};
+use crate::grants::{self, Grants};
+use crate::{run, term};
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  mantlet cage --proof -- true\n  mantlet cage --read ~/notes -- ls -l ~/notes\n  mantlet cage --net api.example.com:443 -- curl -s https://api.example.com/\n  mantlet cage --write \"$PWD\" --memory 2G --processes 400 -- make\n\nThe exit code is the command's own (137 when it was ended for a limit); 2 wrong use, 3 there is no cage."
+)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    grants: Grants,
+    /// Do not run the command: print as JSON what holds it, found out from within
+    #[arg(long)]
+    proof: bool,
+    /// The command
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<String>,
+}
+
+pub(crate) fn run(options: Options) -> Result<u8, Failure> {
+    let mut spec = Spec::new(options.command);
+    options.grants.apply(&mut spec)?;
+    let hints = mantlet_sandbox::settle(&mut spec, &grants::machine()).map_err(Failure::wrong_use)?;
+    for hint in hints {
+        term::say(&format!("mantlet: note: {hint}"));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::could_not_run(format!("no runtime: {error}")))?;
+    let outcome = runtime.block_on(async {
+        if options.proof {
+            prove(&spec).await
+        } else {
+            caged(&spec).await
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn prove(spec: &Spec) -> Result<u8, Failure> {
+    let streams = Streams {
+        input: Stdio::null(),
+        output: Stdio::null(),
+        errors: Stdio::null(),
+    };
+    let (mut helper, mut cage) = mantlet_sandbox::start(spec, streams, true).map_err(fell)?;
+    let proof = cage.stands().await.map_err(fell)?;
+    cage.kill();
+    drop(cage);
+    helper.wait()?;
+    let text =
+        serde_json::to_string_pretty(&proof).map_err(|error| Failure::could_not_run(error.to_string()))?;
+    term::print(&text);
+    Ok(if proof.holds() {
+        failure::FINE
+    } else {
+        failure::FINDINGS
+    })
+}
+
+async fn caged(spec: &Spec) -> Result<u8, Failure> {
+    let asked = run::asked_to_end()?;
+    tokio::pin!(asked);
+    let streams = Streams {
+        input: Stdio::inherit(),
+        output: Stdio::inherit(),
+        errors: Stdio::inherit(),
+    };
+    let (mut helper, mut cage) = mantlet_sandbox::start(spec, streams, false).map_err(fell)?;
+    let mut asked_before = false;
+    let stood = tokio::select! {
+        stood = cage.stands() => Some(stood.map_err(fell)?),
+        () = &mut asked => None,
+    };
+    if stood.is_none() {
+        drop(cage);
+        helper.wait()?;
+        return Ok(143);
+    }
+    let egress = cage.doors().map(|doors| {
+        let rule = Rule::Granted(spec.network.clone());
+        tokio::spawn(egress::serve(doors, rule, Budget::default(), Arc::new(Teller)))
+    });
+    let code = loop {
+        tokio::select! {
+            said = cage.said() => match said? {
+                Some(Said::Saw(event)) => tell(&event),
+                Some(Said::Ended(code)) => break code,
+                None => break 137,
+            },
+            () = &mut asked, if !asked_before => {
+                asked_before = true;
+                cage.terminate();
+            }
+        }
+    };
+    if let Some(egress) = egress {
+        egress.abort();
+    }
+    drop(cage);
+    helper.wait()?;
+    Ok(code)
+}
+
+fn fell(fell: Fell) -> Failure {
+    Failure::could_not_run(fell.to_string())
+}
+
+/// Tells on standard error what was tried.
+struct Teller;
+
+impl Witness for Teller {
+    fn saw(&self, event: Event) {
+        tell(&event);
+    }
+}
+
+fn tell(event: &Event) {
+    let plain = term::plain;
+    let text = match event {
+        Event::Connect { host, port, outcome } => match outcome {
+            Outcome::Refused(why) => format!(
+                "BREACH: connection to {}:{port} refused: {}",
+                plain(host),
+                plain(why)
+            ),
+            Outcome::Failed(why) => format!(
+                "EGRESS: {}:{port} could not be reached: {}",
+                plain(host),
+                plain(why)
+            ),
+            Outcome::Granted | Outcome::Closed { .. } => return,
+        },
+        Event::Lookup { name } => format!("BREACH: `{}` was looked up and is not granted", plain(name)),
+        Event::Call { name, times } => format!("BREACH: the call `{name}` was refused ({times} times)"),
+        Event::Limit { name, used, granted } => {
+            format!("BREACH: ended for its use of {name}: {used} used, {granted} granted")
+        }
+    };
+    term::say(&format!("mantlet: {text}"));
+}

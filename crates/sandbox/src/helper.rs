@@ -1,0 +1,264 @@
+//! The helper: a process of one thread, the same binary run again, that stands between Mantlet and one cage. It makes
+//! the namespaces, starts process 1 in them, then watches from outside: limits, refused calls, the end. When Mantlet
+//! goes, it ends the cage; when it goes itself, the kernel does.
+
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::FdFlags;
+use rustix::net::RecvFlags;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getegid, geteuid, pidfd_open, pidfd_send_signal, waitid,
+};
+
+use crate::event::Event;
+use crate::heard::Ear;
+use crate::init;
+use crate::limits::Group;
+use crate::proof::{self, Proof, Trial};
+use crate::spec::Spec;
+use crate::sys::{self, Forked};
+use crate::talk::{self, Order, Word};
+use crate::watch::Watch;
+
+/// Where Mantlet puts its end of the channel.
+pub(crate) const CHANNEL: i32 = 3;
+/// The code of a helper that could not do its work.
+const FAILED: u8 = 125;
+/// A program that was killed (128 + SIGKILL).
+const KILLED: u8 = 137;
+
+const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
+    | libc::CLONE_NEWNS
+    | libc::CLONE_NEWPID
+    | libc::CLONE_NEWNET
+    | libc::CLONE_NEWIPC
+    | libc::CLONE_NEWUTS
+    | libc::CLONE_NEWCGROUP;
+
+/// Runs as the helper: to be called first thing in a process that `start` made, before it has threads. Returns the code
+/// with which that process ends.
+#[must_use]
+pub fn help() -> u8 {
+    let Ok(outer) = channel() else { return FAILED };
+    match serve(&outer) {
+        Ok(code) => code,
+        Err(error) => {
+            let _gone = talk::send(&outer, &Word::Fell(error.to_string()), &[]);
+            FAILED
+        }
+    }
+}
+
+/// Nothing else that was open in Mantlet, or in what started it, may reach the cage.
+fn channel() -> io::Result<OwnedFd> {
+    sys::close_from(CHANNEL.unsigned_abs().saturating_add(1), false)?;
+    let outer = sys::adopt(CHANNEL)?;
+    rustix::io::fcntl_setfd(&outer, FdFlags::CLOEXEC)?;
+    Ok(outer)
+}
+
+fn serve(outer: &OwnedFd) -> io::Result<u8> {
+    let Some((Order::Build(spec, trials), _)) = talk::receive(outer, RecvFlags::empty())? else {
+        return Ok(FAILED);
+    };
+    let _already_one = rustix::process::setsid();
+    let (inner, theirs) = talk::pair()?;
+    let user = (geteuid().as_raw(), getegid().as_raw());
+    let pid = match sys::clone_into(NAMESPACES) {
+        Ok(Forked::Child) => {
+            drop(inner);
+            init::run(&spec, user, theirs, trials)
+        }
+        Ok(Forked::Parent(pid)) => Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?,
+        Err(error) => return Err(crate::tier::no_namespaces(&error)),
+    };
+    drop(theirs);
+    let_go_of_streams()?;
+    let handle = pidfd_open(pid, PidfdFlags::empty())?;
+    let group = Group::make(&spec.limits, pid.as_raw_nonzero().get());
+    let cage = Cage {
+        outer,
+        handle,
+        group,
+        pid,
+        signals: sys::hear_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?,
+    };
+    let outcome = cage.stand(&spec, &inner).and_then(|stood| match stood {
+        Some((listener, proof)) => {
+            drop(inner);
+            cage.watch(&spec, listener, proof)
+        }
+        None => Ok(()),
+    });
+    if outcome.is_err() {
+        cage.kill();
+    }
+    let code = cage.end()?;
+    outcome.map(|()| code)
+}
+
+/// The program's input and output are its own: they must end with it.
+fn let_go_of_streams() -> io::Result<()> {
+    let nothing = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(&nothing)?;
+    rustix::stdio::dup2_stdout(&nothing)?;
+    rustix::stdio::dup2_stderr(&nothing)?;
+    Ok(())
+}
+
+struct Cage<'a> {
+    outer: &'a OwnedFd,
+    handle: OwnedFd,
+    group: Option<Group>,
+    pid: Pid,
+    signals: OwnedFd,
+}
+
+impl Cage<'_> {
+    /// Waits until the program runs. `None` when it does not.
+    fn stand(&self, spec: &Spec, inner: &OwnedFd) -> io::Result<Option<(Option<OwnedFd>, Proof)>> {
+        talk::send(inner, &Order::Go, &[])?;
+        let (mut listener, mut tried): (_, Option<(String, Vec<Trial>)>) = (None, None);
+        loop {
+            let mut both = [
+                PollFd::new(inner, PollFlags::IN),
+                PollFd::new(self.outer, PollFlags::empty()),
+            ];
+            poll(&mut both, None)?;
+            let [_, mantlet] = both.map(|one| one.revents());
+            if mantlet.contains(PollFlags::HUP) {
+                self.kill();
+                return Ok(None);
+            }
+            match talk::receive::<Word>(inner, RecvFlags::empty())? {
+                Some((word @ Word::Doors(_), doors)) => {
+                    let doors: Vec<_> = doors.iter().map(|door| door.as_fd()).collect();
+                    talk::send(self.outer, &word, &doors)?;
+                }
+                Some((Word::Listener, beside)) => listener = beside.into_iter().next(),
+                Some((Word::Tried(status, trials), _)) => tried = Some((status, trials)),
+                Some((word @ Word::Fell(_), _)) => {
+                    talk::send(self.outer, &word, &[])?;
+                    self.kill();
+                    return Ok(None);
+                }
+                Some(_) => return Err(io::Error::other("the cage said what it does not say")),
+                None => break,
+            }
+        }
+        let keeps = self
+            .group
+            .as_ref()
+            .map(|group| group.keeps.as_slice())
+            .unwrap_or_default();
+        let proof = proof::gather(spec, keeps, listener.is_some(), tried);
+        Ok(Some((listener, proof)))
+    }
+
+    /// Says that the program runs; then watches it until it ends, or must.
+    fn watch(&self, spec: &Spec, listener: Option<OwnedFd>, proof: Proof) -> io::Result<()> {
+        if proof.tier < spec.minimum {
+            let why = format!(
+                "this machine's cage is `{}`, and `{}` is asked for: {}",
+                proof.tier,
+                spec.minimum,
+                proof.missing.join("; ")
+            );
+            self.kill();
+            return talk::send(self.outer, &Word::Fell(why), &[]);
+        }
+        talk::send(self.outer, &Word::Stands(Box::new(proof)), &[])?;
+        let mut ear = Ear::new(spec);
+        let mut watch = Watch::new(spec, self.pid, self.group.as_ref());
+        loop {
+            let mut waiting = vec![
+                PollFd::new(self.outer, PollFlags::IN),
+                PollFd::new(&self.handle, PollFlags::IN),
+                PollFd::new(&self.signals, PollFlags::IN),
+            ];
+            waiting.extend(
+                listener
+                    .iter()
+                    .map(|listener| PollFd::new(listener, PollFlags::IN)),
+            );
+            let pause = Timespec::try_from(watch.pause()).map_err(io::Error::other)?;
+            poll(&mut waiting, Some(&pause))?;
+            let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
+            let is = |at: usize| ready.get(at).is_some_and(|flags| !flags.is_empty());
+            if is(1) {
+                return Ok(());
+            }
+            if is(0) && self.obey()? {
+                return Ok(());
+            }
+            if is(2) {
+                let mut heard = [0_u8; size_of::<libc::signalfd_siginfo>()];
+                while rustix::io::read(&self.signals, &mut heard).is_ok_and(|read| read > 0) {}
+                self.signal(Signal::TERM);
+            }
+            if let Some(listener) = listener.as_ref().filter(|_| is(3)) {
+                ear.hear(listener.as_fd());
+            }
+            for event in ear.ripe() {
+                self.say(event)?;
+            }
+            if let Some(event) = watch.look() {
+                self.kill();
+                return self.say(event);
+            }
+        }
+    }
+
+    /// Does what Mantlet says; returns whether that ended the cage.
+    fn obey(&self) -> io::Result<bool> {
+        match talk::receive::<Order>(self.outer, RecvFlags::empty()) {
+            Ok(Some((Order::Terminate, _))) => {
+                self.signal(Signal::TERM);
+                Ok(false)
+            }
+            // Gone, or mad: the cage does not outlive it.
+            Ok(_) | Err(_) => {
+                self.kill();
+                Ok(true)
+            }
+        }
+    }
+
+    /// An event must not hold up the watch: when Mantlet does not listen, it is lost, but the limits are kept.
+    fn say(&self, event: Event) -> io::Result<()> {
+        talk::send_now(self.outer, &Word::Saw(event))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let _gone = pidfd_send_signal(&self.handle, signal);
+    }
+
+    /// Process 1 of a PID namespace takes everything in it along.
+    fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Waits for the end of process 1 and says with which code the program ended.
+    fn end(&self) -> io::Result<u8> {
+        let ended = waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED)?;
+        let code = ended.and_then(|status| status.exit_status());
+        let code = code.map_or(KILLED, |code| u8::try_from(code).unwrap_or(u8::MAX));
+        if self
+            .group
+            .as_ref()
+            .is_some_and(|group| group.killed_for_memory() > 0)
+        {
+            let limit = Event::Limit {
+                name: "memory".to_owned(),
+                used: 0,
+                granted: 0,
+            };
+            self.say(limit)?;
+        }
+        let _gone = talk::send(self.outer, &Word::Ended(code), &[]);
+        Ok(code)
+    }
+}

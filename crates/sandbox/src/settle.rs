@@ -1,0 +1,351 @@
+//! From what a person wrote to what the cage needs: finds the program, what it is run by, and what those need of the
+//! machine beyond `/usr`; finds where granted paths really are. Reads the machine; changes nothing.
+
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use crate::spec::Spec;
+
+/// What is visible in every cage.
+const VISIBLE: &[&str] = &[
+    "/usr",
+    "/bin",
+    "/sbin",
+    "/lib",
+    "/lib64",
+    "/nix/store",
+    "/gnu/store",
+];
+/// Folders of programs that are in every cage's `PATH`.
+const STANDARD: &[&str] = &[
+    "/usr/local/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/local/sbin",
+    "/usr/sbin",
+    "/sbin",
+];
+/// Folders in a home that hold runtimes and nothing else.
+const MANAGERS: &[&str] = &[
+    ".asdf",
+    ".bun",
+    ".deno",
+    ".fnm",
+    ".local/share/fnm",
+    ".local/share/mise",
+    ".local/share/rtx",
+    ".local/share/uv/python",
+    ".nodenv",
+    ".nvm",
+    ".pyenv",
+    ".rbenv",
+    ".rye",
+    ".sdkman",
+    ".volta",
+    "anaconda3",
+    "miniconda3",
+    "miniforge3",
+    "mambaforge",
+];
+/// Programs whose first argument is a program.
+const INTERPRETERS: &[&str] = &[
+    "node", "nodejs", "python", "python3", "bun", "deno", "ruby", "php", "perl", "bash", "sh",
+];
+/// Programs that are run by programs, at most: a script by a script by a script.
+const CHAIN: u32 = 6;
+
+/// Where things are on the machine.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The folders in which programs are looked for (`PATH`).
+    pub path: Vec<PathBuf>,
+    /// The home of the user.
+    pub home: Option<PathBuf>,
+    /// The folder from which relative paths count.
+    pub directory: PathBuf,
+}
+
+/// Something that the person should know.
+pub type Hint = String;
+
+/// Completes a specification.
+///
+/// # Errors
+/// In words: what is not there, or must not be granted so.
+pub fn settle(spec: &mut Spec, machine: &Machine) -> Result<Vec<Hint>, String> {
+    let mut links = Vec::new();
+    for path in spec.read.iter_mut().chain(&mut spec.write) {
+        *path = really(path, &mut links)?;
+    }
+    spec.links.append(&mut links);
+    let program = spec.argv.first().cloned().unwrap_or_default();
+    let found = find(&program, machine).ok_or_else(|| {
+        if program.contains('/') {
+            format!("`{program}` is not there, or cannot be run")
+        } else {
+            format!("`{program}` was not found in any folder of PATH: install it, or write its full path")
+        }
+    })?;
+    spec.program.clone_from(&found);
+    admit(spec, machine, &found, 0)?;
+    script(spec, machine, &found);
+    if let Some(directory) = &spec.directory
+        && !covered(spec, directory)
+    {
+        return Err(format!(
+            "the directory to start in, `{}`, is in no grant: grant it",
+            directory.display()
+        ));
+    }
+    Ok(hints(spec))
+}
+
+/// Where a granted path really is. A link that a user can make is not followed: who may write the folder that it is in
+/// could have put it there, to be granted something else by the next start (CVE-2024-42472 and its kind).
+fn really(path: &Path, links: &mut Vec<(PathBuf, PathBuf)>) -> Result<PathBuf, String> {
+    let shown = path.display();
+    let mut so_far = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir | Component::CurDir => {
+                return Err(format!(
+                    "`{shown}` must not hold `..` or `.`: write the path in full"
+                ));
+            }
+            other => so_far.push(other),
+        }
+        let found = so_far
+            .symlink_metadata()
+            .map_err(|error| format!("`{shown}` cannot be granted: `{}`: {error}", so_far.display()))?;
+        if found.is_symlink() && found.uid() != 0 {
+            let target = so_far.canonicalize().unwrap_or_default();
+            return Err(format!(
+                "`{shown}` cannot be granted: `{}` is a link to `{}`; write where it leads",
+                so_far.display(),
+                target.display()
+            ));
+        }
+    }
+    let real = path
+        .canonicalize()
+        .map_err(|error| format!("`{shown}` cannot be granted: {error}"))?;
+    if real != path {
+        links.push((path.to_owned(), real.clone()));
+    }
+    Ok(real)
+}
+
+fn find(program: &str, machine: &Machine) -> Option<PathBuf> {
+    if program.contains('/') {
+        let path = tidy(&machine.directory.join(program));
+        return runs(&path).then_some(path);
+    }
+    let folders = machine.path.iter().filter(|folder| folder.is_absolute());
+    folders.map(|folder| folder.join(program)).find(|path| runs(path))
+}
+
+fn runs(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// Without `.` and `..`, as text: links are looked at elsewhere.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                tidy.pop();
+            }
+            other => tidy.push(other),
+        }
+    }
+    tidy
+}
+
+fn covered(spec: &Spec, path: &Path) -> bool {
+    let visible = VISIBLE.iter().map(Path::new);
+    let granted = spec
+        .read
+        .iter()
+        .chain(&spec.write)
+        .chain(&spec.runtime)
+        .map(PathBuf::as_path);
+    visible.chain(granted).any(|folder| path.starts_with(folder))
+}
+
+/// Makes a program visible with what it needs, and what it is run by.
+fn admit(spec: &mut Spec, machine: &Machine, program: &Path, depth: u32) -> Result<(), String> {
+    if depth > CHAIN {
+        return Err(format!(
+            "`{}` is run by a chain of scripts without end",
+            program.display()
+        ));
+    }
+    let real = program
+        .canonicalize()
+        .map_err(|error| format!("`{}` cannot be run: {error}", program.display()))?;
+    for path in [program, &real] {
+        if covered(spec, path) {
+            continue;
+        }
+        match runtime_of(path, machine) {
+            Some(folder) => spec.runtime.push(folder),
+            None if path == real => spec.runtime.push(real.clone()),
+            None => spec.links.push((path.to_owned(), real.clone())),
+        }
+    }
+    for path in [program, &real] {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        let known = STANDARD.iter().any(|known| folder == Path::new(known));
+        if !known && !spec.path.iter().any(|known| known == folder) && covered(spec, folder) {
+            spec.path.push(folder.to_owned());
+        }
+    }
+    if let Some(interpreter) = interpreter(&real) {
+        let found = find(&interpreter, machine).ok_or_else(|| {
+            format!(
+                "`{}` is run by `{interpreter}`, which is not there",
+                program.display()
+            )
+        })?;
+        user_packages(spec, machine, program, &found);
+        admit(spec, machine, &found, depth.saturating_add(1))?;
+    }
+    Ok(())
+}
+
+/// The folder that a program's runtime is in; `None` for a program that stands alone.
+fn runtime_of(program: &Path, machine: &Machine) -> Option<PathBuf> {
+    if let Some(home) = &machine.home {
+        let managers = MANAGERS.iter().map(|folder| home.join(folder));
+        if let Some(folder) = managers.into_iter().find(|folder| program.starts_with(folder)) {
+            return folder.canonicalize().ok();
+        }
+    }
+    let folder = program.parent()?;
+    let prefix = folder
+        .parent()
+        .filter(|_| folder.file_name().is_some_and(|name| name == "bin"))?;
+    let too_much = |path: &Path| {
+        let home = machine.home.as_deref();
+        path.components().count() < 3 && home.is_none_or(|home| home.starts_with(path))
+            || home.is_some_and(|home| home.starts_with(path) || path == home.join(".local"))
+    };
+    let is_runtime = [
+        "pyvenv.cfg",
+        "conda-meta",
+        "lib/node_modules",
+        "lib/ruby",
+        "lib/jvm",
+    ]
+    .iter()
+    .any(|mark| prefix.join(mark).exists())
+        || fs::read_dir(prefix.join("lib")).is_ok_and(|entries| {
+            entries
+                .flatten()
+                .any(|entry| entry.file_name().to_string_lossy().starts_with("python3"))
+        });
+    (is_runtime && !too_much(prefix)).then(|| prefix.canonicalize().ok())?
+}
+
+/// `pip install --user` puts a program's modules beside, not below, its own folder.
+fn user_packages(spec: &mut Spec, machine: &Machine, program: &Path, interpreter: &Path) {
+    let Some(home) = &machine.home else { return };
+    let python = interpreter
+        .file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("python"));
+    let packages = home.join(".local/lib");
+    if python
+        && program.starts_with(home.join(".local/bin"))
+        && packages.is_dir()
+        && !covered(spec, &packages)
+    {
+        spec.runtime.extend(packages.canonicalize());
+    }
+}
+
+/// What a script says that it is run by: the program that `env` would look for, or a full path.
+fn interpreter(program: &Path) -> Option<String> {
+    let mut head = [0; 256];
+    let read = fs::File::open(program)
+        .and_then(|mut file| file.read(&mut head))
+        .ok()?;
+    let line = head
+        .get(..read)?
+        .strip_prefix(b"#!")?
+        .split(|byte| *byte == b'\n')
+        .next()?;
+    let line = std::str::from_utf8(line).ok()?;
+    let mut words = line.split_whitespace();
+    let first = words.next()?;
+    if Path::new(first).file_name().is_some_and(|name| name == "env") {
+        return words
+            .find(|word| !word.starts_with('-') && !word.contains('='))
+            .map(str::to_owned);
+    }
+    Some(first.to_owned())
+}
+
+/// The script that an interpreter is given is the program: it is made visible with its package.
+fn script(spec: &mut Spec, machine: &Machine, program: &Path) {
+    let name = program
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let plain = name.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    if !INTERPRETERS.contains(&name.as_str()) && !INTERPRETERS.contains(&plain) {
+        return;
+    }
+    let Some((at, given)) = spec
+        .argv
+        .iter()
+        .enumerate()
+        .skip(1)
+        .find(|(_, word)| !word.starts_with('-'))
+        .map(|(at, word)| (at, word.clone()))
+    else {
+        return;
+    };
+    let path = tidy(&machine.directory.join(&given));
+    // The word behind an option may be its value, and no file.
+    if !path.is_file() {
+        return;
+    }
+    let Ok(real) = path.canonicalize() else { return };
+    if let Some(word) = spec.argv.get_mut(at) {
+        *word = real.display().to_string();
+    }
+    if covered(spec, &real) {
+        return;
+    }
+    let home = machine.home.as_deref();
+    let fit = |folder: &&Path| {
+        folder.components().count() > 2 && !home.is_some_and(|home| home.starts_with(folder))
+    };
+    let package = real
+        .ancestors()
+        .skip(1)
+        .take(6)
+        .filter(fit)
+        .find(|folder| folder.join("package.json").is_file() || folder.join("pyproject.toml").is_file());
+    let beside = real.parent().filter(|folder| fit(folder));
+    let visible = package.or(beside).unwrap_or(&real);
+    spec.runtime.push(visible.to_owned());
+}
+
+/// Arguments that name something which the program will not find.
+fn hints(spec: &Spec) -> Vec<Hint> {
+    let words = spec.argv.iter().skip(1).map(Path::new);
+    words
+        .filter(|path| path.is_absolute() && path.exists() && !covered(spec, path))
+        .filter(|path| !spec.links.iter().any(|(link, _)| path.starts_with(link)))
+        .map(|path| {
+            let path = path.display();
+            format!("`{path}` is an argument, but not granted: the program will not find it")
+        })
+        .collect()
+}

@@ -1,0 +1,306 @@
+//! The limits on the whole tree of a cage that the kernel does not keep: memory and processes where there is no control
+//! group, and what is added to the folders that may be written. Looked at many times a second; whoever is over a limit
+//! is ended.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::event::Event;
+use crate::limits::Group;
+use crate::spec::Spec;
+
+/// Between two looks while the program writes, and otherwise.
+const BUSY: Duration = Duration::from_millis(8);
+const CALM: Duration = Duration::from_millis(40);
+/// So long after the last write it counts as busy.
+const WARM: Duration = Duration::from_millis(400);
+/// Folders of a granted one that are measured, at most: beyond that a limit cannot be kept, and is not claimed.
+const ENTRIES: u64 = 3_000_000;
+
+/// What is looked at.
+pub(crate) struct Watch {
+    pid: i32,
+    memory: Option<u64>,
+    processes: Option<u64>,
+    disk: Option<Disk>,
+    next: Instant,
+    pause: Duration,
+}
+
+struct Disk {
+    folders: Vec<PathBuf>,
+    granted: Space,
+    /// What was there when the program started; being counted until it is known.
+    before: Option<Space>,
+    counting: Receiver<Space>,
+    /// What was added, as of the last count.
+    added: Space,
+    /// Signs of writing since the last count.
+    written: Signs,
+    last_write: Instant,
+}
+
+/// Bytes on disk and files.
+#[derive(Clone, Copy, Debug, Default)]
+struct Space {
+    bytes: u64,
+    files: u64,
+}
+
+/// Signs that something was written, cheaper than counting: they say when to count.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Signs {
+    /// Bytes that the living processes of the cage sent towards a disk.
+    sent: u64,
+    /// Free bytes and free files of the file systems with granted folders.
+    free: u64,
+    free_files: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(spec: &Spec, pid: Pid, group: Option<&Group>) -> Self {
+        let kept = |what: &str| group.is_some_and(|group| group.keeps.contains(&what));
+        let pid = pid.as_raw_nonzero().get();
+        let disk = (!spec.write.is_empty()).then(|| Disk::new(spec, pid));
+        Self {
+            pid,
+            memory: (!kept("memory")).then_some(spec.limits.memory),
+            processes: (!kept("processes")).then(|| u64::from(spec.limits.processes)),
+            disk,
+            next: Instant::now(),
+            pause: CALM,
+        }
+    }
+
+    /// How long until the next look.
+    pub(crate) fn pause(&self) -> Duration {
+        if self.memory.is_none() && self.processes.is_none() && self.disk.is_none() {
+            return Duration::from_secs(3600);
+        }
+        self.next.saturating_duration_since(Instant::now())
+    }
+
+    /// Looks, when it is time; returns the limit that is exceeded.
+    pub(crate) fn look(&mut self) -> Option<Event> {
+        if Instant::now() < self.next {
+            return None;
+        }
+        let tree = tree(self.pid);
+        let mut over = None;
+        if let Some(granted) = self.memory {
+            let used = tree
+                .iter()
+                .map(|pid| memory_of(*pid))
+                .fold(0, u64::saturating_add);
+            over = over.or((used > granted).then(|| limit("memory", used, granted)));
+        }
+        if let Some(granted) = self.processes {
+            let used = tree
+                .iter()
+                .map(|pid| threads_of(*pid))
+                .fold(0, u64::saturating_add);
+            over = over.or((used > granted).then(|| limit("processes", used, granted)));
+        }
+        if let Some(disk) = &mut self.disk {
+            over = over.or_else(|| disk.look(&tree));
+        }
+        let busy = self
+            .disk
+            .as_ref()
+            .is_some_and(|disk| disk.last_write.elapsed() < WARM);
+        self.pause = if busy { BUSY } else { CALM };
+        self.next = Instant::now()
+            .checked_add(self.pause)
+            .unwrap_or_else(Instant::now);
+        over
+    }
+}
+
+fn limit(name: &str, used: u64, granted: u64) -> Event {
+    Event::Limit {
+        name: name.to_owned(),
+        used,
+        granted,
+    }
+}
+
+impl Disk {
+    fn new(spec: &Spec, pid: i32) -> Self {
+        let (tell, counting) = channel();
+        let folders = spec.write.clone();
+        let counted = folders.clone();
+        // The count of a large folder takes a while, in which the program must not be kept waiting.
+        std::thread::spawn(move || tell.send(count(&counted)));
+        let written = signs(&folders, &tree(pid));
+        Self {
+            folders,
+            granted: Space {
+                bytes: spec.limits.disk,
+                files: spec.limits.files,
+            },
+            before: None,
+            counting,
+            added: Space::default(),
+            written,
+            last_write: Instant::now(),
+        }
+    }
+
+    fn look(&mut self, tree: &[i32]) -> Option<Event> {
+        let now = signs(&self.folders, tree);
+        if self.before.is_none() {
+            self.before = self.counting.try_recv().ok();
+            if self.before.is_some() {
+                // What was written during the count may be counted as there before: it is held against the limit.
+                self.added.bytes = now.sent.saturating_sub(self.written.sent);
+                self.written = now;
+            }
+        }
+        let sent = now.sent.saturating_sub(self.written.sent);
+        let taken = self.written.free.saturating_sub(now.free);
+        let files = self.written.free_files.saturating_sub(now.free_files);
+        let bytes = sent.max(taken);
+        if now != self.written {
+            self.last_write = Instant::now();
+        }
+        let step = |granted: u64, added: u64| granted.saturating_sub(added).max(granted / 16);
+        let may_be_over = bytes >= step(self.granted.bytes, self.added.bytes)
+            || files >= step(self.granted.files, self.added.files);
+        if !may_be_over {
+            return None;
+        }
+        let Some(before) = self.before else {
+            // Still being counted: what it has written itself is what is known.
+            return (sent > self.granted.bytes).then(|| limit("disk", sent, self.granted.bytes));
+        };
+        // Nothing is added while it is counted.
+        let held = Held::new(tree);
+        let all = count(&self.folders);
+        self.added = Space {
+            bytes: all.bytes.saturating_sub(before.bytes),
+            files: all.files.saturating_sub(before.files),
+        };
+        self.written = signs(&self.folders, tree);
+        drop(held);
+        if self.added.bytes > self.granted.bytes {
+            return Some(limit("disk", self.added.bytes, self.granted.bytes));
+        }
+        (self.added.files > self.granted.files).then(|| limit("files", self.added.files, self.granted.files))
+    }
+}
+
+/// Processes that stand still until this is dropped.
+struct Held<'a>(&'a [i32]);
+
+impl<'a> Held<'a> {
+    fn new(tree: &'a [i32]) -> Self {
+        signal(tree, Signal::STOP);
+        Self(tree)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        signal(self.0, Signal::CONT);
+    }
+}
+
+fn signal(tree: &[i32], signal: Signal) {
+    for pid in tree.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+        let _gone = kill_process(pid, signal);
+    }
+}
+
+fn signs(folders: &[PathBuf], tree: &[i32]) -> Signs {
+    let mut signs = Signs::default();
+    for folder in folders {
+        if let Ok(space) = rustix::fs::statvfs(folder) {
+            signs.free = signs
+                .free
+                .saturating_add(space.f_bavail.saturating_mul(space.f_frsize));
+            signs.free_files = signs.free_files.saturating_add(space.f_ffree);
+        }
+    }
+    signs.sent = tree.iter().map(|pid| sent_by(*pid)).fold(0, u64::saturating_add);
+    signs
+}
+
+/// What is on disk below these folders; links and other file systems are not followed.
+fn count(folders: &[PathBuf]) -> Space {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut space = Space::default();
+    let mut left: Vec<PathBuf> = folders.to_vec();
+    while let Some(path) = left.pop() {
+        let Ok(found) = path.symlink_metadata() else {
+            continue;
+        };
+        space.bytes = space.bytes.saturating_add(found.blocks().saturating_mul(512));
+        space.files = space.files.saturating_add(1);
+        if space.files > ENTRIES {
+            break;
+        }
+        if found.is_dir() {
+            left.extend(
+                fs::read_dir(&path)
+                    .into_iter()
+                    .flatten()
+                    .flatten()
+                    .map(|entry| entry.path()),
+            );
+        }
+    }
+    space
+}
+
+/// The processes below process 1 of the cage, as seen from outside.
+fn tree(root: i32) -> Vec<i32> {
+    let mut found = Vec::new();
+    let mut left = vec![root];
+    while let Some(pid) = left.pop() {
+        let threads = fs::read_dir(format!("/proc/{pid}/task"));
+        for thread in threads.into_iter().flatten().flatten() {
+            let children = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            let children = children
+                .split_whitespace()
+                .filter_map(|word| word.parse::<i32>().ok());
+            for child in children {
+                found.push(child);
+                left.push(child);
+            }
+        }
+        if found.len() > 100_000 {
+            break;
+        }
+    }
+    found
+}
+
+/// A value of `/proc/PID/status` (proc(5)); sizes are in KiB.
+fn value(status: &str, key: &str) -> u64 {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+        .and_then(|value| value.split_whitespace().next()?.parse().ok())
+        .unwrap_or_default()
+}
+
+fn memory_of(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let own = value(&status, "RssAnon").saturating_add(value(&status, "RssShmem"));
+    own.saturating_add(value(&status, "VmSwap")).saturating_mul(1024)
+}
+
+fn threads_of(pid: i32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    value(&status, "Threads")
+}
+
+fn sent_by(pid: i32) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+    let written = value(&io, "write_bytes");
+    written.saturating_sub(value(&io, "cancelled_write_bytes"))
+}
