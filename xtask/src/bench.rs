@@ -2,6 +2,7 @@
 //! and in the same run, since only ratios mean something from one machine to another. Nothing here asserts a time;
 //! what fails the run is a request that failed. Loopback only, about two minutes after the build.
 
+mod caged;
 mod counted;
 mod held;
 mod load;
@@ -82,6 +83,8 @@ pub fn run(arguments: &[String]) -> Result<()> {
         rows.push(measure(&programs, &folder.0, case)?);
     }
     table::print(&rows);
+    let server = caged::real_server(&root());
+    caged::print(&programs.mantlet, &programs.echo, server.as_deref())?;
     counted::print(&programs, &folder.0)?;
     verdict(&rows)
 }

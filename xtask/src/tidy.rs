@@ -35,8 +35,10 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mantlet-audit",
             "mantlet-wire",
             "mantlet-config",
+            "mantlet-sandbox",
         ],
     ),
+    ("mantlet-sandbox", &[]),
     (
         "mantlet",
         &[
@@ -44,6 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mantlet-audit",
             "mantlet-wire",
             "mantlet-config",
+            "mantlet-sandbox",
             "mantlet-gateway",
         ],
     ),

@@ -4,12 +4,14 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use clap::Args;
+use mantlet_config::cage::Cage;
+use mantlet_config::{Settings, Transport};
 use mantlet_sandbox::egress::{self, Budget, Rule, Witness};
 use mantlet_sandbox::{Event, Fell, Outcome, Said, Spec, Streams};
 
 use crate::failure::{self, Failure};
-use crate::grants::{self, Grants};
-use crate::{run, term};
+use crate::grants::Grants;
+use crate::{run, state, term};
 
 #[derive(Debug, Args)]
 #[command(
@@ -27,9 +29,9 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8, Failure> {
-    let mut spec = Spec::new(options.command);
-    options.grants.apply(&mut spec)?;
-    let hints = mantlet_sandbox::settle(&mut spec, &grants::machine()).map_err(Failure::wrong_use)?;
+    let mut spec = spec(options.command, &options.grants)?;
+    let hints =
+        mantlet_sandbox::settle(&mut spec, &mantlet_gateway::machine()).map_err(Failure::wrong_use)?;
     for hint in hints {
         term::say(&format!("mantlet: note: {hint}"));
     }
@@ -48,6 +50,27 @@ pub(crate) fn run(options: Options) -> Result<u8, Failure> {
     outcome
 }
 
+fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
+    let settings = Settings::wrap("cage", argv, &state::directory())
+        .map_err(|problems| Failure::wrong_use(problems.render(false)))?;
+    let Some(Transport::Command(mut line)) =
+        settings.servers.into_iter().next().map(|server| server.transport)
+    else {
+        return Err(Failure::could_not_run("a command is no command"));
+    };
+    let detours = grants.apply(&mut line)?;
+    let Cage::On(cage) = &line.cage else {
+        return Err(Failure::could_not_run("there is no cage"));
+    };
+    let mut spec = mantlet_gateway::spec(&line, cage);
+    for (to, detour) in detours {
+        let to = to.to_string();
+        let grants = spec.network.iter_mut().filter(|grant| grant.to_string() == to);
+        grants.for_each(|grant| grant.dial = Some(detour));
+    }
+    Ok(spec)
+}
+
 async fn prove(spec: &Spec) -> Result<u8, Failure> {
     let streams = Streams {
         input: Stdio::null(),
@@ -58,7 +81,7 @@ async fn prove(spec: &Spec) -> Result<u8, Failure> {
     let proof = cage.stands().await.map_err(fell)?;
     cage.kill();
     drop(cage);
-    helper.wait()?;
+    helper.wait().await?;
     let text =
         serde_json::to_string_pretty(&proof).map_err(|error| Failure::could_not_run(error.to_string()))?;
     term::print(&text);
@@ -85,7 +108,7 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
     };
     if stood.is_none() {
         drop(cage);
-        helper.wait()?;
+        helper.wait().await?;
         return Ok(143);
     }
     let egress = cage.doors().map(|doors| {
@@ -109,7 +132,7 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
         egress.abort();
     }
     drop(cage);
-    helper.wait()?;
+    helper.wait().await?;
     Ok(code)
 }
 

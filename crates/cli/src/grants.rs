@@ -1,14 +1,17 @@
 //! The flags that grant something to a caged program, and what they mean.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Component, PathBuf};
 
 use clap::Args;
-use mantlet_sandbox::{Grant, Host, Machine, Spec, Tier};
+use mantlet_config::cage::{Access, Cage, Destination, Tier, unfit};
+use mantlet_config::{CommandLine, Diagnosis, Hidden};
 
 use crate::failure::Failure;
+use crate::state;
 
 /// What the command line grants.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Args)]
 pub(crate) struct Grants {
     /// A file or folder that it may read; may be given more than once, as all of these
     #[arg(long, value_name = "PATH")]
@@ -22,6 +25,9 @@ pub(crate) struct Grants {
     /// A host that it may reach although its address is not public
     #[arg(long, value_name = "HOST:PORT")]
     internal_net: Vec<String>,
+    /// Pass on this variable of the environment (or set it: `NAME=VALUE`)
+    #[arg(long = "env", short, value_name = "NAME[=VALUE]")]
+    environment: Vec<String>,
     /// A file `/run/secrets/NAME` with the value of this variable of the environment (or this one: `NAME=VALUE`)
     #[arg(long, value_name = "NAME[=VALUE]")]
     secret: Vec<String>,
@@ -48,72 +54,107 @@ pub(crate) struct Grants {
     minimum: Option<Tier>,
 }
 
+/// Where a granted host is dialled instead: for tests.
+pub(crate) type Detour = (Destination, SocketAddr);
+
 impl Grants {
-    /// Adds what is granted.
-    pub(crate) fn apply(&self, spec: &mut Spec) -> Result<(), Failure> {
-        let machine = machine();
-        let full = |path: &PathBuf| -> PathBuf {
-            let path = machine.directory.join(path);
-            path.components()
-                .filter(|part| *part != std::path::Component::CurDir)
-                .collect()
+    /// Adds what is granted to a command.
+    pub(crate) fn apply(&self, line: &mut CommandLine) -> Result<Vec<Detour>, Failure> {
+        let Cage::On(cage) = &mut line.cage else {
+            return if *self == Self::default() {
+                Ok(Vec::new())
+            } else {
+                Err(Failure::wrong_use(
+                    "there is no cage (`sandbox: off`), so nothing can be granted",
+                ))
+            };
         };
-        spec.read.extend(self.read.iter().map(full));
-        spec.write.extend(self.write.iter().map(full));
+        let machine = mantlet_gateway::machine();
+        let state = state::directory();
+        let full = |path: &PathBuf, access: Access| -> Result<PathBuf, Failure> {
+            let path: PathBuf = machine
+                .directory
+                .join(path)
+                .components()
+                .filter(|part| *part != Component::CurDir)
+                .collect();
+            let home = machine.home.as_deref();
+            match unfit(&path, access, home, &[&state]) {
+                Some(reason) => Err(Failure::wrong_use(format!(
+                    "`{}` cannot be granted: {}\nhelp: {}",
+                    path.display(),
+                    reason.why,
+                    reason.help
+                ))),
+                None => Ok(path),
+            }
+        };
+        for path in &self.read {
+            cage.read.push(full(path, Access::Read)?);
+        }
+        for path in &self.write {
+            cage.write.push(full(path, Access::Write)?);
+        }
+        let mut detours = Vec::new();
         for text in &self.net {
-            spec.network.push(grant(text, false)?);
+            let (to, detour) = destination(text)?;
+            detours.extend(detour.map(|detour| (to.clone(), detour)));
+            cage.network.push(to);
         }
         for text in &self.internal_net {
-            spec.network.push(grant(text, true)?);
+            let (to, detour) = destination(text)?;
+            detours.extend(detour.map(|detour| (to.clone(), detour)));
+            cage.internal_network.push(to);
         }
-        let limits = &mut spec.limits;
+        for entry in &self.secret {
+            let (name, value) = variable(entry)?;
+            cage.secrets.insert(name, Hidden::new(value));
+        }
+        for entry in &self.environment {
+            let (name, value) = variable(entry)?;
+            line.environment.insert(name, Hidden::new(value));
+        }
+        let limits = &mut cage.limits;
         limits.memory = self.memory.unwrap_or(limits.memory);
         limits.cpu = self.cpu.unwrap_or(limits.cpu);
         limits.processes = self.processes.unwrap_or(limits.processes);
         limits.disk = self.disk.unwrap_or(limits.disk);
         limits.files = self.files.unwrap_or(limits.files);
-        spec.loopback |= self.loopback;
-        spec.minimum = self.minimum.unwrap_or(spec.minimum);
-        Ok(())
+        cage.loopback |= self.loopback;
+        cage.minimum = self.minimum.unwrap_or(cage.minimum);
+        Ok(detours)
     }
 }
 
-/// This machine, as the person who runs the command has it.
-pub(crate) fn machine() -> Machine {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Machine {
-        path: std::env::split_paths(&path).collect(),
-        home: std::env::var_os("HOME")
-            .map(PathBuf::from)
-            .filter(|home| home.is_absolute()),
-        directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+/// `NAME=VALUE`, or `NAME` for what the environment has under that name.
+fn variable(entry: &str) -> Result<(String, String), Failure> {
+    match entry.split_once('=') {
+        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
+        None => match std::env::var(entry) {
+            Ok(value) => Ok((entry.to_owned(), value)),
+            Err(_) => Err(Failure::wrong_use(format!(
+                "the variable `{entry}` is not set: set it, or leave it out"
+            ))),
+        },
     }
 }
 
-fn grant(text: &str, internal: bool) -> Result<Grant, Failure> {
-    let (host, dial) = match text.split_once('=') {
+fn destination(text: &str) -> Result<(Destination, Option<SocketAddr>), Failure> {
+    let (host, detour) = match text.split_once('=') {
         Some((host, address)) => {
             let address = address.parse().map_err(|_| {
-                Failure::wrong_use(format!("`{address}` is no ADDRESS:PORT, as `127.0.0.1:8443`"))
+                Failure::wrong_use(format!(
+                    "`{address}` is no ADDRESS:PORT, as `127.0.0.1:8443` is one"
+                ))
             })?;
             (host, Some(address))
         }
         None => (text, None),
     };
-    let (host, port) = host
-        .rsplit_once(':')
-        .ok_or_else(|| Failure::wrong_use("no port"))?;
-    let host = match (host.parse(), host.strip_prefix("*.")) {
-        (Ok(address), _) => Host::Address(address),
-        (_, Some(below)) => Host::Below(below.to_owned()),
-        _ => Host::Name(host.to_owned()),
-    };
-    Ok(Grant {
-        host,
-        port: port.parse().map_err(|_| Failure::wrong_use("no port"))?,
-        dial,
-        internal,
-    })
+    let to = Destination::parse(host).map_err(|problem| {
+        Failure::wrong_use(Diagnosis::of_file("the command line", problem).render(false))
+    })?;
+    Ok((to, detour))
 }
 
 /// `512M`, `2GiB`, or a number of bytes.

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
-use mantlet_config::{Hidden, ProcessEnvironment, Settings, Transport};
+use mantlet_config::{ProcessEnvironment, Settings, Transport};
 use mantlet_gateway::listen::stdio;
 
 use crate::failure::{self, Failure};
+use crate::grants::Grants;
 use crate::{run, state};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  mantlet wrap -- npx -y @modelcontextprotocol/server-everything\n  mantlet wrap --name github --env GITHUB_TOKEN -- github-mcp-server stdio\n  mantlet wrap --config mantlet.yaml --name files"
+    after_help = "Examples:\n  mantlet wrap -- npx -y @modelcontextprotocol/server-everything\n  mantlet wrap --read ~/notes -- npx -y @modelcontextprotocol/server-filesystem ~/notes\n  mantlet wrap --name github --env GITHUB_TOKEN --net api.github.com:443 -- github-mcp-server stdio\n  mantlet wrap --config mantlet.yaml --name files"
 )]
 pub(crate) struct Options {
     /// The server's name in the log and the status
@@ -21,9 +22,8 @@ pub(crate) struct Options {
     /// Take the server with this name, and all settings, from a configuration file
     #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Pass on this variable of the environment (or set it: `NAME=VALUE`); may be given more than once
-    #[arg(long = "env", short, value_name = "NAME[=VALUE]")]
-    environment: Vec<String>,
+    #[command(flatten)]
+    grants: Grants,
     /// The server's command
     #[arg(last = true, value_name = "CMD")]
     command: Vec<String>,
@@ -62,9 +62,10 @@ fn settings(options: Options) -> Result<Settings, Failure> {
     settings.audit.path = settings.audit.path.join(process);
     for server in &mut settings.servers {
         if let Transport::Command(line) = &mut server.transport {
-            for entry in &options.environment {
-                let (name, value) = variable(entry)?;
-                line.environment.insert(name, Hidden::new(value));
+            if !options.grants.apply(line)?.is_empty() {
+                return Err(Failure::wrong_use(
+                    "`=ADDR:PORT` in `--net` is for `mantlet cage` only: write HOST:PORT",
+                ));
             }
         }
     }
@@ -92,18 +93,6 @@ fn from_file(path: &Path, name: Option<&str>) -> Result<Settings, Failure> {
     }
     settings.audit.path = settings.audit.path.join("wrap").join(&name);
     Ok(settings)
-}
-
-fn variable(entry: &str) -> Result<(String, String), Failure> {
-    match entry.split_once('=') {
-        Some((name, value)) => Ok((name.to_owned(), value.to_owned())),
-        None => match std::env::var(entry) {
-            Ok(value) => Ok((entry.to_owned(), value)),
-            Err(_) => Err(Failure::wrong_use(format!(
-                "the variable `{entry}` is not set: set it, or leave out `--env {entry}`"
-            ))),
-        },
-    }
 }
 
 /// A name out of a command: of the package that a launcher runs, else of the program.

@@ -23,6 +23,11 @@ pub(crate) const PATTERN_BYTES: usize = 1024;
 /// Patterns of one list.
 pub(crate) const PATTERNS: usize = 1000;
 
+/// Grants of one list of a cage: each path is a mount.
+pub(crate) const GRANTS: usize = 200;
+/// Letters of a secret's name.
+pub(crate) const SECRET_NAME: usize = 64;
+
 pub(crate) const MESSAGE: RangeInclusive<u64> = 1024..=64 * MEBI;
 pub(crate) const HEADER: RangeInclusive<u64> = 8 * 1024..=MEBI;
 pub(crate) const ANSWER: RangeInclusive<u64> = 1024..=256 * MEBI;
@@ -33,6 +38,12 @@ pub(crate) const IN_FLIGHT: RangeInclusive<u64> = 1..=65_536;
 pub(crate) const SESSIONS: RangeInclusive<u64> = 1..=100_000;
 pub(crate) const LIST_PAGES: RangeInclusive<u64> = 1..=10_000;
 pub(crate) const RESTARTS: RangeInclusive<u32> = 1..=1000;
+
+pub(crate) const MEMORY: RangeInclusive<u64> = 16 * MEBI..=TEBI;
+pub(crate) const DISK: RangeInclusive<u64> = MEBI..=TEBI;
+pub(crate) const CPU: RangeInclusive<u32> = 1..=1024;
+pub(crate) const PROCESSES: RangeInclusive<u32> = 4..=65_536;
+pub(crate) const FILES: RangeInclusive<u32> = 16..=10_000_000;
 
 /// For what waits on a peer that must be quick.
 pub(crate) const WAIT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
@@ -48,6 +59,7 @@ pub(crate) const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(1)..
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 const MEBI: u64 = 1024 * 1024;
+const TEBI: u64 = MEBI * MEBI;
 const HOUR: u64 = 3600;
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What a single value must be, and the value made of it. Nothing here knows the rest of the file.
 
+mod cage;
 mod listen;
 mod remote;
 
@@ -13,6 +14,7 @@ use crate::naming::near_name;
 use crate::quantity::{NotOne, Pause, Size, Whole};
 use crate::reference::{Lookup, is_name};
 
+pub(crate) use cage::{destination, grant, plain, public, secret_name};
 pub(crate) use listen::{address, host, origin};
 pub(crate) use remote::{Reach, header_name, header_value, in_the_clear, is_own, url};
 
@@ -29,7 +31,7 @@ pub(crate) struct Unfit {
 }
 
 impl Unfit {
-    fn new(why: impl Into<String>) -> Self {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
             help: Vec::new(),
@@ -38,7 +40,7 @@ impl Unfit {
         }
     }
 
-    fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
     }
@@ -188,12 +190,20 @@ fn is_authority(text: &str) -> bool {
 
 /// A size within bounds.
 pub(crate) fn size(size: &Size, bounds: RangeInclusive<u64>) -> Result<usize, Unfit> {
-    within(size.bytes()?, bounds, bytes)
+    let fits = volume(size, bounds.clone())?;
+    usize::try_from(fits).map_err(|_| outside(&bytes(*bounds.start()), &bytes(*bounds.end())))
+}
+
+/// The same, for what need not fit into the gateway's own memory.
+pub(crate) fn volume(size: &Size, bounds: RangeInclusive<u64>) -> Result<u64, Unfit> {
+    within(size.bytes()?, &bounds, bytes)
 }
 
 /// A whole number within bounds.
 pub(crate) fn whole(number: &Whole, bounds: RangeInclusive<u64>) -> Result<usize, Unfit> {
-    within(number.number()?, bounds, |number| number.to_string())
+    let say = |number: u64| number.to_string();
+    let fits = within(number.number()?, &bounds, say)?;
+    usize::try_from(fits).map_err(|_| outside(&say(*bounds.start()), &say(*bounds.end())))
 }
 
 /// The same, for numbers that are kept small.
@@ -214,9 +224,12 @@ pub(crate) fn pause(pause: &Pause, bounds: RangeInclusive<Duration>) -> Result<D
     }
 }
 
-fn within(number: u64, bounds: RangeInclusive<u64>, say: impl Fn(u64) -> String) -> Result<usize, Unfit> {
-    let fits = usize::try_from(number).ok().filter(|_| bounds.contains(&number));
-    fits.ok_or_else(|| outside(&say(*bounds.start()), &say(*bounds.end())))
+fn within(number: u64, bounds: &RangeInclusive<u64>, say: impl Fn(u64) -> String) -> Result<u64, Unfit> {
+    if bounds.contains(&number) {
+        Ok(number)
+    } else {
+        Err(outside(&say(*bounds.start()), &say(*bounds.end())))
+    }
 }
 
 fn outside(least: &str, most: &str) -> Unfit {
@@ -230,7 +243,7 @@ impl From<NotOne> for Unfit {
 }
 
 fn bytes(number: u64) -> String {
-    let units = [(1 << 20, "MiB"), (1 << 10, "KiB")];
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     let fits = units.into_iter().find(|(unit, _)| number.is_multiple_of(*unit));
     fits.map_or_else(
         || number.to_string(),

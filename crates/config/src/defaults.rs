@@ -1,16 +1,19 @@
 //! What holds where a file says nothing. The schema states the same values; a test compares them.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use mantlet_audit::Durability;
 use mantlet_wire::Caps;
 
+use crate::cage::{CageLimits, CageSettings, OnBreach, Tier};
 use crate::settings::{Audit, Identity, Limits, Listen, Restart, ServerTimeouts, Timeouts};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+const MEBI: u64 = 1024 * 1024;
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
@@ -35,6 +38,32 @@ pub(crate) const TIMEOUTS: Timeouts = Timeouts {
     drain: Duration::from_secs(10),
     keep_alive: Duration::from_secs(15),
 };
+
+/// After how many breaches, within which time, a program is not started any more.
+pub(crate) const BREACHES: (u32, Duration) = (3, Duration::from_secs(MINUTE));
+
+/// A cage in which nothing is granted.
+pub(crate) fn cage() -> CageSettings {
+    let (limit, within) = BREACHES;
+    CageSettings {
+        read: Vec::new(),
+        write: Vec::new(),
+        network: Vec::new(),
+        internal_network: Vec::new(),
+        secrets: BTreeMap::new(),
+        loopback: false,
+        limits: CageLimits {
+            memory: 1024 * MEBI,
+            cpu: 0,
+            processes: 256,
+            disk: 256 * MEBI,
+            files: 10_000,
+            descriptors: 1024,
+        },
+        minimum: Tier::Standard,
+        on_breach: OnBreach::Quarantine { limit, within },
+    }
+}
 
 pub(crate) fn listen() -> Listen {
     Listen {

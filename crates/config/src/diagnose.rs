@@ -64,7 +64,7 @@ impl Diagnosis {
     }
 
     /// A problem that has no place in the text.
-    pub(crate) fn of_file(name: &str, problem: Problem) -> Self {
+    pub fn of_file(name: &str, problem: Problem) -> Self {
         Self {
             name: name.to_owned(),
             text: String::new(),

@@ -1,10 +1,14 @@
 //! What can be written: the keys, and in their doc comments what the published JSON Schema says of them. Only
 //! the shape is here; what a value must be is in `check`, what holds without it in `defaults`.
 
+mod sandbox;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::quantity::{Named, Pause, Size, Whole};
+
+pub(crate) use sandbox::{Breaches, Grants, Off, OnBreach, Sandbox, Tier};
 
 /// The configuration of Mantlet, the security gateway for the Model Context Protocol. Only `servers` must be
 /// there; whatever is left out is secure. Any value may hold `${env:NAME}`, which stands for a variable of the
@@ -82,12 +86,14 @@ pub(crate) struct Server {
     /// The program and its arguments. No shell reads them.
     #[schemars(length(min = 1), extend("examples" = [["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/data"]]))]
     pub(crate) command: Option<Vec<String>>,
-    /// Variables that the program gets. It starts with these and the few that every program needs (`PATH`,
-    /// `HOME`, the language, the folder for temporary files), and with none of the gateway's others.
+    /// Variables that the program gets. It starts with these and the few that every program needs (`PATH`, `LANG`
+    /// and `LC_*`, `TZ`, and of the cage's own `HOME`, `TMPDIR` and `USER`), and with none of the gateway's others.
     pub(crate) environment: Option<Named<String>>,
-    /// The directory in which the program starts, as a full path.
+    /// The directory in which the program starts, as a full path. It must lie in what `sandbox` lets the program
+    /// read or write. Left out, the program starts in a home of its own, which is empty.
     pub(crate) directory: Option<String>,
-    /// The cage of the program. This version cannot enforce it and refuses a file that asks for it.
+    /// The cage of the program: what it may read, write, reach and use, and nothing else. Left out, it is in a cage
+    /// with no grants. `off` runs it without one, with all rights of the user that the gateway runs as.
     pub(crate) sandbox: Option<Sandbox>,
     /// The URL of a server that is reached over HTTP. `http://` is for this machine only.
     #[schemars(extend("examples" = ["https://crm.example.com/mcp"]))]
@@ -203,34 +209,6 @@ pub(crate) struct Restart {
     /// Within which time: 1s to 720h.
     #[schemars(extend("default" = "1m"))]
     pub(crate) within: Option<Pause>,
-}
-
-/// The cage of a program. This version cannot enforce it and refuses a file that asks for it.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "the shape is checked; the file is refused before any of it is used"
-)]
-pub(crate) struct Sandbox {
-    /// Files and directories that the program may read.
-    pub(crate) read: Option<Vec<String>>,
-    /// Files and directories that it may write.
-    pub(crate) write: Option<Vec<String>>,
-    /// Hosts that it may reach, with the port: `api.example.com:443`, `*.example.com:443`.
-    pub(crate) network: Option<Vec<String>>,
-    /// Secrets that it is given, by name.
-    pub(crate) secrets: Option<Vec<String>>,
-    /// Memory that it may use.
-    pub(crate) memory: Option<Size>,
-    /// Processors that it may keep busy, as a whole number.
-    pub(crate) cpu: Option<Whole>,
-    /// Processes that it may have at a time.
-    pub(crate) processes: Option<Whole>,
-    /// Space that it may fill on disk.
-    pub(crate) disk: Option<Size>,
-    /// The weakest cage in which the program may still start, by the name of its tier.
-    pub(crate) minimum: Option<String>,
 }
 
 /// How much is taken at once. A size is a number of bytes, or a whole number with `KiB`, `MiB` or `GiB`.

@@ -23,6 +23,10 @@ impl Hint {
 /// Of a key that is not known where it stands.
 pub(crate) fn unknown_key(key: &str, known: &[&str]) -> Hint {
     let spelling = nearest(key, known).map(|name| Hint::Label(format!("did you mean `{name}`?")));
+    let cage = IN_CAGE.iter().find(|(name, _)| *name == key);
+    if let Some((_, right)) = cage.filter(|(_, right)| known.contains(right)) {
+        return Hint::Help(format!("it is called `{right}` here"));
+    }
     // A key with exactly this name elsewhere is likelier than one that is merely alike here.
     if let Some(level) = level_of(key) {
         return Hint::Help(format!("`{key}` belongs {level}"));
@@ -36,8 +40,11 @@ pub(crate) fn unknown_key(key: &str, known: &[&str]) -> Hint {
 /// Of a value that must be of another kind.
 pub(crate) fn kind(key: &str, node: &Node) -> Option<String> {
     let Content::Scalar(scalar) = &node.content else {
-        return (key == "environment" || key == "headers")
-            .then(|| "write a mapping: `{ NAME: value }`".to_owned());
+        return match key {
+            "environment" | "headers" | "secrets" => Some("write a mapping: `{ NAME: value }`".to_owned()),
+            "sandbox" => Some(GRANTS.to_owned()),
+            _ => None,
+        };
     };
     let written = scalar.written();
     match key {
@@ -45,14 +52,23 @@ pub(crate) fn kind(key: &str, node: &Node) -> Option<String> {
             "no shell reads it; write the program and each argument apart: {}",
             words(written)
         )),
-        "environment" | "headers" => Some("write a mapping: `{ NAME: value }`".to_owned()),
+        "environment" | "headers" | "secrets" => Some("write a mapping: `{ NAME: value }`".to_owned()),
+        "sandbox" => Some(GRANTS.to_owned()),
+        "breaches" => Some("write `{ limit: 3, within: 1m }`".to_owned()),
+        "loopback" => Some("write `loopback: true` or `loopback: false`".to_owned()),
+        "read" | "write" | "network" | "internal_network"
+            if matches!(written, "none" | "off" | "no" | "false" | "") =>
+        {
+            Some("leave the key out: what is not named is not open".to_owned())
+        }
         "contents" => Some("write `contents: true` or `contents: false`".to_owned()),
-        "limit" | "depth" | "batch" | "in_flight" | "sessions" | "list_pages" => {
+        "limit" | "depth" | "batch" | "in_flight" | "sessions" | "list_pages" | "cpu" | "processes" => {
             Some("write digits without quotes".to_owned())
         }
-        "tools" | "resources" | "prompts" | "methods" | "asks" | "allowed_hosts" | "allowed_origins" => {
-            Some(format!("write {}", words(written)))
-        }
+        "tools" | "resources" | "prompts" | "methods" | "asks" | "allowed_hosts" | "allowed_origins"
+        | "network" | "internal_network" => Some(format!("write {}", words(written))),
+        // A path may hold blanks.
+        "read" | "write" => Some(format!("write {}", quoted(&format!("[{}]", item(written))))),
         _ => None,
     }
 }
@@ -65,6 +81,13 @@ pub(crate) fn empty(key: &str) -> Option<String> {
                 .to_owned()
         }
         "servers" => missing("servers")?,
+        "sandbox" => {
+            "remove the key for a cage without grants, or name some: `sandbox: { read: [/srv/data] }`"
+                .to_owned()
+        }
+        "read" | "write" | "network" | "internal_network" => {
+            "write `[]` for none, or remove the key".to_owned()
+        }
         _ => "remove the key, or write `\"\"` where an empty text is meant".to_owned(),
     })
 }
@@ -109,12 +132,50 @@ fn level_of(key: &str) -> Option<&'static str> {
             "under `limits`"
         }
         "durability" | "contents" => "under `audit`",
-        "memory" | "cpu" | "processes" | "disk" | "read" | "write" | "network" => {
-            "under `sandbox` of a server"
-        }
+        // Not `files`: that is what many servers are called.
+        "memory" | "cpu" | "processes" | "disk" | "read" | "write" | "network" | "internal_network"
+        | "secrets" | "loopback" | "minimum" | "on_breach" | "breaches" => "under `sandbox` of a server",
         _ => return None,
     })
 }
+
+/// What is to be written for a cage.
+const GRANTS: &str = "write what the program may do, such as `sandbox: { read: [/srv/data] }`; `sandbox: off` runs it with all rights of this user";
+
+/// What other programs call the keys of a cage. Some of these names mean something else elsewhere.
+const IN_CAGE: &[(&str, &str)] = &[
+    ("net", "network"),
+    ("hosts", "network"),
+    ("host", "network"),
+    ("egress", "network"),
+    ("domains", "network"),
+    ("allowed_domains", "network"),
+    ("allowed_hosts", "network"),
+    ("internal", "internal_network"),
+    ("private_network", "internal_network"),
+    ("ro", "read"),
+    ("readonly", "read"),
+    ("read_only", "read"),
+    ("rw", "write"),
+    ("writable", "write"),
+    ("read_write", "write"),
+    ("ram", "memory"),
+    ("mem", "memory"),
+    ("memory_limit", "memory"),
+    ("cpus", "cpu"),
+    ("cores", "cpu"),
+    ("pids", "processes"),
+    ("pids_limit", "processes"),
+    ("threads", "processes"),
+    ("storage", "disk"),
+    ("inodes", "files"),
+    ("tier", "minimum"),
+    ("level", "minimum"),
+    ("cage", "sandbox"),
+    ("isolation", "sandbox"),
+    ("container", "sandbox"),
+    ("permissions", "sandbox"),
+];
 
 /// What other programs' files call things, and what is not there yet.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -133,6 +194,18 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("env", "it is called `environment` here"),
     ("cwd", "it is called `directory` here"),
+    ("net", "it is called `network`, under `sandbox` of a server"),
+    ("egress", "it is called `network`, under `sandbox` of a server"),
+    ("ram", "it is called `memory`, under `sandbox` of a server"),
+    ("cage", "it is called `sandbox`, and belongs to a server"),
+    (
+        "volumes",
+        "name folders under `sandbox` of a server, by their own paths: `read: [/srv/data]`, `write: [/srv/out]`",
+    ),
+    (
+        "mounts",
+        "name folders under `sandbox` of a server, by their own paths: `read: [/srv/data]`, `write: [/srv/out]`",
+    ),
     (
         "type",
         "a server with `command` speaks over stdio, one with `url` over HTTP; see also `transport`",
@@ -180,7 +253,7 @@ fn words(text: &str) -> String {
 }
 
 /// An item of a list in brackets, in quotes where YAML needs them.
-fn item(word: &str) -> String {
+pub(crate) fn item(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_./=".contains(letter);
     if word.chars().all(plain) && word != "-" {
         word.to_owned()
@@ -213,6 +286,20 @@ mod tests {
     fn a_key_of_another_level_is_sent_there() {
         let hint = unknown_key("address", &["listen", "servers"]);
         assert_eq!(hint, Hint::Help("`address` belongs under `listen`".to_owned()));
+    }
+
+    #[test]
+    fn what_other_cages_call_it_is_known_where_it_matters() {
+        let called = |key: &str, known: &[&str]| match unknown_key(key, known) {
+            Hint::Help(help) | Hint::Label(help) => help,
+        };
+        let cage = ["read", "write", "network", "memory"];
+        assert_eq!(called("hosts", &cage), "it is called `network` here");
+        assert_eq!(called("ram", &cage), "it is called `memory` here");
+        assert!(called("host", &["address"]).contains("address and port"));
+        assert!(called("net", &["command"]).contains("under `sandbox`"));
+        // Many servers are called so.
+        assert!(!called("files", &["listen"]).contains("sandbox"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! `read` (tree to the types of `file`) → `lower` (to [`Settings`], each value by way of `check`).
 
 mod bounds;
+pub mod cage;
 mod check;
 mod defaults;
 mod diagnose;
@@ -42,7 +43,9 @@ pub use settings::{
 pub fn load(path: &Path, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
     let name = path.display().to_string();
     let text = read_text(path).map_err(|problem| Diagnosis::of_file(&name, problem))?;
-    parse(&text, &name, lookup)
+    // As it was named, and where links lead: neither may be written by a server.
+    let paths = [std::path::absolute(path), path.canonicalize()];
+    understand(&text, &name, paths.into_iter().flatten().collect(), lookup)
 }
 
 /// Reads a configuration from text. `name` is what the messages call it, usually the path of the file.
@@ -50,11 +53,20 @@ pub fn load(path: &Path, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
 /// # Errors
 /// Every problem that was found, each with its place.
 pub fn parse(text: &str, name: &str, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
+    understand(text, name, Vec::new(), lookup)
+}
+
+fn understand(
+    text: &str,
+    name: &str,
+    paths: Vec<PathBuf>,
+    lookup: &dyn Lookup,
+) -> Result<Settings, Diagnosis> {
     let mut book = diagnose::Book::default();
     let settings = yaml::compose(text, &mut book).and_then(|mut tree| {
         reference::resolve(&mut tree, lookup, &mut book);
         let file = read::file(&tree, &mut book)?;
-        Some(lower::file(file, &tree, lookup, &mut book))
+        Some(lower::file(file, paths, &tree, lookup, &mut book))
     });
     match settings {
         // INVARIANT: a file with any problem never becomes settings.

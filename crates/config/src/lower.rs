@@ -1,6 +1,7 @@
 //! The types of `file` to [`Settings`]: every value is checked on the way, with its place, and what values mean
 //! together is checked here. The servers are in `lower/server`.
 
+mod cage;
 mod server;
 
 use std::path::PathBuf;
@@ -17,16 +18,32 @@ use crate::{bounds, defaults, state_directory};
 
 /// Makes settings of a file. They hold defaults in the place of whatever has a problem, so they count only when
 /// the book is empty.
-pub(crate) fn file(file: File, tree: &Node, lookup: &dyn Lookup, book: &mut Book) -> Settings {
-    let mut lower = Lower { tree, lookup, book };
+/// `paths` are those of the file, where it has any: as it was named, and where links lead.
+pub(crate) fn file(
+    file: File,
+    paths: Vec<PathBuf>,
+    tree: &Node,
+    lookup: &dyn Lookup,
+    book: &mut Book,
+) -> Settings {
     let state = state_directory(lookup);
+    let mut lower = Lower {
+        tree,
+        lookup,
+        book,
+        files: paths,
+        own: Vec::new(),
+    };
+    let identity = lower.identity(file.identity.unwrap_or_default(), defaults::identity(&state));
+    let audit = lower.audit(file.audit.unwrap_or_default(), defaults::audit(&state));
+    lower.own = vec![state, identity.token_file.clone(), audit.path.clone()];
     let settings = Settings {
         listen: lower.listen(file.listen.unwrap_or_default()),
-        identity: lower.identity(file.identity.unwrap_or_default(), defaults::identity(&state)),
+        identity,
         servers: lower.servers(file.servers),
         limits: lower.limits(&file.limits.unwrap_or_default()),
         timeouts: lower.timeouts(&file.timeouts.unwrap_or_default()),
-        audit: lower.audit(file.audit.unwrap_or_default(), defaults::audit(&state)),
+        audit,
     };
     lower.together(&settings);
     settings
@@ -36,6 +53,10 @@ struct Lower<'a> {
     tree: &'a Node,
     lookup: &'a dyn Lookup,
     book: &'a mut Book,
+    /// The paths of the file itself.
+    files: Vec<PathBuf>,
+    /// What belongs to the gateway, and is given to no server.
+    own: Vec<PathBuf>,
 }
 
 impl Lower<'_> {
@@ -221,15 +242,23 @@ impl Lower<'_> {
         check: impl Fn(&str) -> Result<T, Unfit>,
     ) -> Vec<T> {
         let mut values = Vec::new();
-        for (index, text) in written.unwrap_or_default().iter().enumerate() {
-            let index = index.to_string();
-            let way: Vec<&str> = way.iter().copied().chain([index.as_str()]).collect();
+        for (item, text) in self.items(way).into_iter().zip(&written.unwrap_or_default()) {
+            let way: Vec<&str> = way.iter().copied().chain([item.as_str()]).collect();
             match check(text) {
                 Ok(value) => values.push(value),
                 Err(unfit) => self.unfit(&way, unfit),
             }
         }
         values
+    }
+
+    /// Where the items of a list stand that were read: those with a problem of their own were left out.
+    fn items(&self, way: &[&str]) -> Vec<String> {
+        let Some(Content::List(items)) = self.tree.at(way).map(|node| &node.content) else {
+            return Vec::new();
+        };
+        let places = items.iter().enumerate().filter(|(_, item)| !item.bad.get());
+        places.map(|(index, _)| index.to_string()).collect()
     }
 
     /// Tells that a value does not do.

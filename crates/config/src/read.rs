@@ -14,7 +14,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::bounds;
 use crate::diagnose::{Book, Problem, quoted};
-use crate::file::File;
+use crate::file::{File, Sandbox};
 use crate::hint;
 use crate::tree::{Content, Entry, Node, Scalar};
 
@@ -160,6 +160,16 @@ impl<'t> At<'t, '_> {
         }
     }
 
+    /// A mapping, or a word in its place.
+    fn sandbox<V: Visitor<'t>>(self, visitor: V) -> Result<V::Value, Wrong> {
+        match &self.node.content {
+            Content::Map(_) => visitor.visit_newtype_struct(self),
+            Content::Scalar(scalar) if scalar.text == Sandbox::OFF => visitor.visit_str(&scalar.text),
+            _ if self.is_null() => Err(Wrong::Empty),
+            _ => Err(Wrong::Kind("a mapping (`key: value`) or `off`")),
+        }
+    }
+
     fn is_null(self) -> bool {
         matches!(&self.node.content, Content::Scalar(scalar) if scalar.is_null())
     }
@@ -221,6 +231,9 @@ impl<'de> Deserializer<'de> for At<'de, '_> {
         const EXPECTED: &str = "a whole number";
         if name == "Whole" && !self.scalar(EXPECTED)?.is_bare() {
             return Err(Wrong::Kind(EXPECTED));
+        }
+        if name == Sandbox::NAME {
+            return self.sandbox(visitor);
         }
         visitor.visit_newtype_struct(self)
     }

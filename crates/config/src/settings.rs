@@ -11,6 +11,7 @@ use mantlet_access::{Lists, ServerRules};
 use mantlet_audit::Durability;
 use mantlet_wire::Caps;
 
+use crate::cage::Cage;
 use crate::check;
 use crate::defaults;
 use crate::diagnose::{Diagnosis, Problem};
@@ -89,8 +90,11 @@ pub struct CommandLine {
     pub argv: Vec<String>,
     /// Variables that the program gets besides the few that the gateway gives to every server.
     pub environment: BTreeMap<String, Hidden>,
-    /// Where it starts: an absolute path. Without one, where the gateway runs.
+    /// Where it starts: an absolute path, in a cage within a grant. Without one, in a home of its own; without a
+    /// cage, where the gateway runs.
     pub directory: Option<PathBuf>,
+    /// What it may do on this machine.
+    pub cage: Cage,
 }
 
 /// A server at a URL.
@@ -192,7 +196,7 @@ pub struct Audit {
 
 impl Settings {
     /// The settings of `mantlet wrap`: one server over standard input and output, guarded with the defaults.
-    /// The local user may do whatever it lists. State is kept under `state`, the log in
+    /// The local user may do whatever it lists; the server is in a cage with no grants. State is kept under `state`, the log in
     /// `audit/wrap/NAME` of it: one log has one writer, so give each further process a path of its own.
     ///
     /// # Errors
@@ -212,6 +216,7 @@ impl Settings {
             argv,
             environment: BTreeMap::new(),
             directory: None,
+            cage: Cage::On(Box::new(defaults::cage())),
         };
         let mut audit = defaults::audit(state);
         audit.path = audit.path.join("wrap").join(name);
@@ -247,6 +252,7 @@ impl fmt::Debug for CommandLine {
             .field("arguments", &self.argv.len().saturating_sub(1))
             .field("environment", &self.environment)
             .field("directory", &self.directory)
+            .field("cage", &self.cage)
             .finish()
     }
 }

@@ -9,7 +9,7 @@ pub(crate) fn hides(key: &str, above: Option<&str>) -> bool {
     }
     let key = key.to_ascii_lowercase();
     let near = |name: &str| strsim::osa_distance(&key, name) <= 2;
-    ["environment", "headers"].into_iter().any(near)
+    ["environment", "headers", "secrets"].into_iter().any(near)
         || ["env", "header", "authorization", "cookie"].contains(&key.as_str())
         || ["token", "secret", "password", "credential", "key"]
             .into_iter()
@@ -31,6 +31,9 @@ mod tests {
             "env",
             "Authorization",
             "api_key",
+            "secrets",
+            "secret",
+            "sercets",
         ] {
             assert!(hides(key, None), "{key}");
         }

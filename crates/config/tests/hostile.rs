@@ -241,6 +241,7 @@ servers:
     command: ["${env:SECRET} x"]
     environment: { A: "${env:NUL}", "B C": "${env:SECRET}" }
     directory: ${env:SECRET}
+    sandbox: { read: ["${env:SECRET}", "/${env:SECRET}/.."], write: ["~/${env:SECRET}"], network: ["${env:SECRET}"], internal_network: ["${env:SECRET}:x", "https://${env:SECRET}.example/"], memory: "${env:SECRET}", minimum: "${env:SECRET}", secrets: { "a/${env:SECRET}": "${env:SECRET}", b: ["${env:SECRET}"] }, loopback: "${env:SECRET}", on_breach: "${env:SECRET}", breaches: "${env:SECRET}" }
     allow: { tools: ["${env:LINES}"], asks: ["${env:SECRET}"] }
     protocol: ${env:SECRET}
     timeouts: { start: "${env:SECRET}" }
@@ -254,6 +255,8 @@ servers:
     plain_http: ${env:SECRET}
   d: "${env:SECRET}"
   e: { url: "${env:SECRET}" }
+  f: { command: [run], sandbox: "${env:SECRET}" }
+  g: { command: [run], directory: "/${env:SECRET}" }
 limits: { message: "${env:SECRET}", depth: "${env:SECRET}", batch: ["${env:SECRET}"] }
 timeouts: { drain: "${env:SECRET}", session: "1${env:SECRET}" }
 audit: { path: "${env:SECRET}", durability: "${env:SECRET}", contents: "${env:SECRET}" }
@@ -276,6 +279,28 @@ fn no_message_shows_what_a_reference_fetched() {
     }
 }
 
+#[test]
+fn an_item_that_is_left_out_does_not_shift_the_others() {
+    for list in [
+        r#"listen: { allowed_hosts: ["${env:MISSING}", "https://${env:SECRET}.example/"] }
+servers: { a: { command: [run] } }"#,
+        r#"servers: { a: { command: [run], sandbox: { network: ["${env:MISSING}", "https://${env:SECRET}.example/"] } } }"#,
+        r#"servers: { a: { command: ["${env:MISSING}", "${env:SECRET} x"] } }"#,
+    ] {
+        let diagnosis = read(list).unwrap_err();
+        let (told, columns) = (
+            diagnosis.to_string(),
+            diagnosis.problems().iter().map(|one| one.place()),
+        );
+        assert!(!told.contains(SECRET), "{told}");
+        assert_eq!(
+            columns.collect::<std::collections::HashSet<_>>().len(),
+            2,
+            "{told}"
+        );
+    }
+}
+
 /// A part of the lines, so that problems beyond the cap come to light.
 fn halves(part: usize) -> String {
     let (mut text, sections) = (String::new(), EVERYWHERE.trim().split('\n').enumerate());
@@ -292,7 +317,7 @@ fn halves(part: usize) -> String {
 fn settings_do_not_show_credentials() {
     let text = r#"
 servers:
-  a: { command: [run, "--token=${env:SECRET}"], environment: { A: "${env:SECRET}" } }
+  a: { command: [run, "--token=${env:SECRET}"], environment: { A: "${env:SECRET}" }, sandbox: { secrets: { A: "${env:SECRET}" } } }
   b: { url: "https://a.example/${env:SECRET}?k=${env:SECRET}", headers: { Authorization: "Bearer ${env:SECRET}" } }
 "#;
     let settings = read(text).unwrap_or_else(|diagnosis| panic!("{diagnosis}"));

@@ -519,25 +519,6 @@ fn a_secret_without_a_vault() {
 }
 
 #[test]
-fn a_sandbox_that_cannot_be_kept() {
-    let text = r#"servers:
-  files:
-    command: [run]
-    sandbox: { read: [/srv/data], network: [], memory: 512MiB }
-"#;
-    insta::assert_snapshot!(refusal(text), @r##"
-    error: this version cannot cage a server yet, so it does not start one that asks for a cage
-     --> mantlet.yaml:4:5
-      |
-    4 |     sandbox: { read: [/srv/data], network: [], memory: 512MiB }
-      |     ^^^^^^^ cannot be enforced
-      |
-      = help: remove the block to run the server without a cage: `mantlet status` then shows that it has none
-      = help: or run the server in a container or as another user, and keep the gateway in front
-    "##);
-}
-
-#[test]
 fn an_allow_list_whose_lines_are_commented_out() {
     let text = r#"servers:
   files:

@@ -98,7 +98,7 @@ pub struct Gateway {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clients: Clients,
     pub(crate) token: Option<LocalToken>,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
     pool: ArcSwap<Pool>,
     /// Messages that run now, by caller.
     callers: Mutex<HashMap<String, Arc<AtomicUsize>>>,
@@ -131,7 +131,7 @@ impl Gateway {
             clock,
             clients: Clients::default(),
             token,
-            recorder: Recorder::new(audit, durability),
+            recorder: Arc::new(Recorder::new(audit, durability)),
             pool: ArcSwap::from_pointee(pool),
             callers: Mutex::default(),
             exchanges: AtomicU64::new(1),
@@ -184,8 +184,8 @@ impl Gateway {
         self.recorder.record(record, self.clock.now()).await
     }
 
-    pub(crate) fn recorder(&self) -> &Recorder {
-        &self.recorder
+    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.recorder)
     }
 
     /// A place among the messages of this caller that run at the same time.

@@ -1,5 +1,6 @@
 //! The gateway: doors, path, servers. Start at `path.rs`, which has the way of one message on one page.
 
+mod breach;
 mod client;
 mod clock;
 mod forward;
@@ -21,3 +22,4 @@ mod upstream;
 pub use clock::{Clock, SystemClock};
 pub use gateway::{Gateway, StartError};
 pub use status::{Practice, ServerStatus, Status};
+pub use upstream::process::caged::{machine, spec};

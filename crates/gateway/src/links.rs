@@ -12,6 +12,7 @@ use mantlet_wire::{Caps, Era, Json, Message, Raw};
 use tokio::sync::mpsc;
 
 use crate::Gateway;
+use crate::breach::Place;
 use crate::client::{Client, lock};
 use crate::path::authorise::may;
 use crate::path::from_server::{self, Context};
@@ -100,6 +101,16 @@ async fn open_link(
     client: &Arc<Client>,
     server: &Arc<Server>,
 ) -> Result<Arc<Link>, Refusal> {
+    if let Some(why) = server.health.quarantined() {
+        return Err(Refusal::new(
+            Reason::Quarantined,
+            format!(
+                "server `{}` is in quarantine for what it tried: ask the operator",
+                server.name
+            ),
+        )
+        .because(why));
+    }
     if let Some(wait) = server.health.wait(Instant::now()) {
         if wait > PATIENCE {
             let view = server.health.view();
@@ -117,6 +128,7 @@ async fn open_link(
         hello: &client.hello,
         offered: &offered,
         unsolicited,
+        place: Place::new(gateway, client),
     };
     match open::open(opening).await {
         Ok(link) => {
@@ -210,6 +222,14 @@ pub(crate) fn failure(server: &Server, error: LinkError) -> Refusal {
             Reason::UpstreamTimeout,
             format!("server `{}` did not answer in {seconds} s", server.name),
         ),
+        LinkError::Breached(why) => Refusal::new(
+            Reason::ServerBreach,
+            format!(
+                "server `{}` tried what it is not granted, and the call was ended",
+                server.name
+            ),
+        )
+        .because(why),
         LinkError::Broke(why) => broke(server, &why),
         LinkError::Rejected(reject) => broke(server, &format!("{}: {reject}", reject.code())),
         LinkError::Gone | LinkError::SessionLost => unavailable(

@@ -34,7 +34,9 @@ pub(crate) enum Reason {
     NotFound,
     NotInitialized,
     PolicyDenied,
+    Quarantined,
     SchemaUnusable,
+    ServerBreach,
     SessionLimit,
     SessionMissing,
     SessionUnknown,
@@ -83,7 +85,9 @@ impl Reason {
             Self::NotFound => "not_found",
             Self::NotInitialized => "not_initialized",
             Self::PolicyDenied => "policy_denied",
+            Self::Quarantined => "quarantined",
             Self::SchemaUnusable => "schema_unusable",
+            Self::ServerBreach => "server_breach",
             Self::SessionLimit => "session_limit",
             Self::SessionMissing => "session_missing",
             Self::SessionUnknown => "session_unknown",
@@ -120,7 +124,11 @@ impl Reason {
             Self::Internal => -32603,
             Self::AskNotAllowed | Self::PolicyDenied | Self::Unauthenticated => -31001,
             Self::SessionLimit | Self::TooManyInFlight => -31002,
-            Self::UpstreamBroke | Self::UpstreamTimeout | Self::UpstreamUnavailable => -31004,
+            Self::Quarantined
+            | Self::ServerBreach
+            | Self::UpstreamBroke
+            | Self::UpstreamTimeout
+            | Self::UpstreamUnavailable => -31004,
             Self::InvalidResult | Self::SchemaUnusable => -31006,
             Self::CannotCross | Self::ClientCannot => -31007,
             Self::AuditUnavailable | Self::Draining => -31008,
@@ -181,7 +189,9 @@ impl Reason {
             | Self::InvalidParams
             | Self::InvalidResult
             | Self::PolicyDenied
+            | Self::Quarantined
             | Self::SchemaUnusable
+            | Self::ServerBreach
             | Self::TooManyInFlight
             | Self::UnknownMethod
             | Self::UnknownTool

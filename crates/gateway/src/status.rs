@@ -1,11 +1,13 @@
 //! What `mantlet status` shows: what runs, and which control is in force. Only what really runs is claimed; the
 //! state of each practice is derived from the settings and the links, not from a wish list.
 
+use mantlet_config::cage::Cage;
 use mantlet_config::{Protocol, Transport};
 use serde::Serialize;
 
 use crate::Gateway;
 use crate::upstream::Server;
+use crate::upstream::health::View;
 
 /// The state of one gateway process.
 #[derive(Debug, Serialize)]
@@ -25,7 +27,7 @@ pub struct ServerStatus {
     pub name: String,
     /// `stdio`, `http` or `sse`.
     pub transport: &'static str,
-    /// `up`, `down` or `not used yet`.
+    /// `up`, `down`, `in quarantine` or `not used yet`.
     pub state: &'static str,
     /// The protocol version of the last handshake.
     pub version: Option<String>,
@@ -74,15 +76,11 @@ impl Gateway {
 fn server_status(server: &Server) -> ServerStatus {
     let view = server.health.view();
     let (transport, mut in_force, mut not_in_force) = match &server.settings.transport {
-        Transport::Command(_) => (
-            "stdio",
-            vec![
-                "environment from nothing plus what the configuration grants".to_owned(),
-                "own process group, killed with its descendants".to_owned(),
-                "standard error drained and capped".to_owned(),
-            ],
-            vec!["sandbox: the server runs with all rights of this user".to_owned()],
-        ),
+        Transport::Command(line) => {
+            let (mut held, loose) = cage_status(&line.cage, &view);
+            held.push("standard error drained and capped".to_owned());
+            ("stdio", held, loose)
+        }
         Transport::Http(http) => (
             "http",
             vec!["no redirects, no cookies; the client's token is never sent on".to_owned()],
@@ -106,7 +104,14 @@ fn server_status(server: &Server) -> ServerStatus {
         in_force.push("protocol era fixed by configuration".to_owned());
     }
     not_in_force.push("content inspection and pinned definitions".to_owned());
+    if view.breaches > 0 {
+        not_in_force.push(format!(
+            "cage: {} breaches were refused since the start",
+            view.breaches
+        ));
+    }
     let state = match (view.up, view.opened, &view.last_error) {
+        _ if view.quarantine.is_some() => "in quarantine",
         (true, ..) => "up",
         (false, 0, None) => "not used yet",
         (false, ..) => "down",
@@ -117,11 +122,58 @@ fn server_status(server: &Server) -> ServerStatus {
         state,
         version: view.version,
         opened: view.opened,
-        last_error: view.last_error,
+        last_error: view.quarantine.or(view.last_error),
         strays: view.strays,
         in_force,
         not_in_force,
     }
+}
+
+/// What the cage was found to hold when the server was started last, and what the configuration or the machine takes
+/// from it.
+fn cage_status(cage: &Cage, view: &View) -> (Vec<String>, Vec<String>) {
+    let Cage::On(settings) = cage else {
+        return (
+            vec![
+                "environment from nothing plus what the configuration grants".to_owned(),
+                "own process group, killed with its descendants".to_owned(),
+            ],
+            vec!["cage: off by configuration: the server runs with all rights of this user".to_owned()],
+        );
+    };
+    let Some(proof) = &view.proof else {
+        return (
+            Vec::new(),
+            vec!["cage: not built yet: the server was not started since the gateway was".to_owned()],
+        );
+    };
+    let held = proof.trials.iter().filter(|trial| trial.held).count();
+    let mut in_force = vec![format!(
+        "cage: {}; {held} of {} trials from within were prevented",
+        proof.tier,
+        proof.trials.len()
+    )];
+    in_force.extend(proof.enforced.iter().map(|layer| format!("cage: {layer}")));
+    let mut loose: Vec<String> = proof.missing.iter().map(|what| format!("cage: {what}")).collect();
+    loose.extend(granted(
+        "may read",
+        settings.read.iter().map(|path| path.display().to_string()),
+    ));
+    loose.extend(granted(
+        "may write",
+        settings.write.iter().map(|path| path.display().to_string()),
+    ));
+    let hosts = settings.network.iter().chain(&settings.internal_network);
+    loose.extend(granted("may reach", hosts.map(ToString::to_string)));
+    if settings.loopback {
+        loose.push("cage: may open ports of its own, seen within the cage only".to_owned());
+    }
+    (in_force, loose)
+}
+
+fn granted(what: &str, names: impl Iterator<Item = String>) -> Option<String> {
+    let names: Vec<String> = names.collect();
+    (!names.is_empty()).then(|| format!("cage: {what} {}, by configuration", names.join(", ")))
 }
 
 const IN_FORCE: &str = "in force";
@@ -181,8 +233,8 @@ const PRACTICES: [(u8, &str, &str, &str); 15] = [
     (
         9,
         "sandboxed tool execution",
-        NOT,
-        "servers run with the rights of this user; only their environment and descendants are controlled",
+        IN_FORCE,
+        "every stdio server in a cage: namespaces, own root, Landlock, seccomp, limits, hosts by name; tried from within at each start",
     ),
     (10, "regular security audits", NOT, "not built yet"),
     (11, "prompt validation", NOT, "not built yet"),
@@ -208,18 +260,30 @@ const PRACTICES: [(u8, &str, &str, &str); 15] = [
 ];
 
 fn practices(gateway: &Gateway) -> Vec<Practice> {
-    let anonymous = gateway.in_force().settings.identity.anonymous;
+    let in_force = gateway.in_force();
+    let anonymous = in_force.settings.identity.anonymous;
+    let bare = in_force
+        .settings
+        .servers
+        .iter()
+        .any(|server| matches!(&server.transport, Transport::Command(line) if line.cage == Cage::Off));
     let row = |(number, name, state, detail): (u8, &'static str, &'static str, &str)| {
-        let open = number == 2 && anonymous;
+        let loosened = match number {
+            2 if anonymous => Some(OPEN_TO_ALL_HERE),
+            9 if bare => Some(SOME_ARE_BARE),
+            _ => None,
+        };
         Practice {
             number,
             name,
-            state: if open { PARTLY } else { state },
-            detail: if open { OPEN_TO_ALL_HERE } else { detail }.to_owned(),
+            state: loosened.map_or(state, |_| PARTLY),
+            detail: loosened.unwrap_or(detail).to_owned(),
         }
     };
     PRACTICES.into_iter().map(row).collect()
 }
 
+const SOME_ARE_BARE: &str =
+    "servers run in cages, but for those that the configuration sets `sandbox: off` for";
 const OPEN_TO_ALL_HERE: &str =
     "Cedar, default deny; but anyone on this machine may call without a token, as the configuration says";

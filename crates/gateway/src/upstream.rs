@@ -71,6 +71,9 @@ pub(crate) enum LinkError {
     /// An HTTP status that carries no JSON-RPC answer.
     #[error("the server answered HTTP {0}")]
     Status(::http::StatusCode),
+    /// It tried what its cage does not grant; the call ended for that.
+    #[error("the server tried what it is not granted: {0}")]
+    Breached(String),
     #[error("the server broke the protocol: {0}")]
     Broke(String),
     #[error("the server's answer was refused: {0}")]

@@ -98,6 +98,9 @@ const FILES: &[(&str, &str)] = &[
     ("boot_id", "00000000-0000-4000-8000-000000000000\n"),
 ];
 
+/// Nothing can be written through the mount.
+const RDONLY: u64 = MountAttrFlags::MOUNT_ATTR_RDONLY.bits() as u64;
+
 /// A tree to be put into the root.
 struct Tree {
     mount: OwnedFd,
@@ -139,7 +142,7 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     }
     processes(new)?;
     paths.push(("/proc".to_owned(), Use::Read));
-    sys::mount_attributes(new, u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()), false)?;
+    sys::mount_attributes(new, RDONLY, false)?;
     rustix::process::fchdir(new)?;
     rustix::process::pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
@@ -409,11 +412,7 @@ fn secrets(new: BorrowedFd<'_>, spec: &Spec, paths: &mut Vec<(String, Use)>) -> 
             rest = rest.get(written..).unwrap_or_default();
         }
     }
-    sys::mount_attributes(
-        space.as_fd(),
-        u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()),
-        false,
-    )?;
+    sys::mount_attributes(space.as_fd(), RDONLY, false)?;
     folder(new, Path::new("/run/secrets"))?;
     paths.push(("/run/secrets".to_owned(), Use::Read));
     attach(&space, new, "run/secrets")
@@ -432,11 +431,7 @@ fn processes(new: BorrowedFd<'_>) -> io::Result<()> {
             let _refused = rustix::io::write(&file, value.as_bytes());
         }
     }
-    sys::mount_attributes(
-        proc.as_fd(),
-        u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()),
-        false,
-    )?;
+    sys::mount_attributes(proc.as_fd(), RDONLY, false)?;
     folder(new, Path::new("/proc"))?;
     attach(&proc, new, "proc")?;
     for name in HIDDEN_FILES {
@@ -444,11 +439,7 @@ fn processes(new: BorrowedFd<'_>) -> io::Result<()> {
     }
     cover(new, &format!("proc/{BOOT}"), "etc/boot_id")?;
     let nothing = file_system("tmpfs", &[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")])?;
-    sys::mount_attributes(
-        nothing.as_fd(),
-        u64::from(MountAttrFlags::MOUNT_ATTR_RDONLY.bits()),
-        false,
-    )?;
+    sys::mount_attributes(nothing.as_fd(), RDONLY, false)?;
     folder(new, Path::new("/run/nothing"))?;
     attach(&nothing, new, "run/nothing")?;
     for name in HIDDEN_FOLDERS {
@@ -467,5 +458,6 @@ fn cover(new: BorrowedFd<'_>, path: &str, with: &str) -> io::Result<()> {
         with,
         OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
     )?;
+    sys::mount_attributes(cover.as_fd(), RDONLY, false)?;
     attach(&cover, new, path)
 }

@@ -326,15 +326,22 @@ fn script(spec: &mut Spec, machine: &Machine, program: &Path) {
     let fit = |folder: &&Path| {
         folder.components().count() > 2 && !home.is_some_and(|home| home.starts_with(folder))
     };
-    let package = real
-        .ancestors()
-        .skip(1)
-        .take(6)
+    let above: Vec<&Path> = real.ancestors().skip(1).take(8).collect();
+    let package = above
+        .iter()
+        .copied()
         .filter(fit)
         .find(|folder| folder.join("package.json").is_file() || folder.join("pyproject.toml").is_file());
     let beside = real.parent().filter(|folder| fit(folder));
-    let visible = package.or(beside).unwrap_or(&real);
-    spec.runtime.push(visible.to_owned());
+    let mut visible = vec![package.or(beside).unwrap_or(&real).to_owned()];
+    // Modules are looked for in every folder above (Node.js, "Loading from node_modules folders").
+    let modules = above.iter().map(|folder| folder.join("node_modules"));
+    visible.extend(modules.filter(|modules| modules.is_dir()));
+    for folder in visible {
+        if !covered(spec, &folder) {
+            spec.runtime.push(folder);
+        }
+    }
 }
 
 /// Arguments that name something which the program will not find.

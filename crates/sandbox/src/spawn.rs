@@ -6,11 +6,12 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
+use tokio::process::Child;
 
 use crate::egress::Doors;
 use crate::event::Event;
@@ -76,7 +77,8 @@ pub fn start(spec: &Spec, streams: Streams, trials: bool) -> Result<(Child, Cage
         .stdout(streams.output)
         .stderr(streams.errors);
     sys::hand_over(&mut command, &theirs, CHANNEL);
-    let child = command.spawn()?;
+    #[expect(clippy::disallowed_types, reason = "it is this very program")]
+    let child = tokio::process::Command::from(command).spawn()?;
     drop(theirs);
     // The type stands for "a socket that tells whole messages"; only its readiness is used.
     let ours = std::os::unix::net::UnixDatagram::from(ours);

@@ -69,9 +69,6 @@ impl Lower<'_> {
     }
 
     fn transport(&mut self, name: &str, written: file::Server) -> Option<Transport> {
-        if written.sandbox.is_some() {
-            self.say_of_key(&["servers", name, "sandbox"], no_cage());
-        }
         let (command, url) = (["servers", name, "command"], ["servers", name, "url"]);
         match (written.command.is_some(), written.url.is_some()) {
             (true, true) => {
@@ -124,21 +121,18 @@ impl Lower<'_> {
             ),
             Some((program, arguments)) => {
                 if let Err(unfit) = check::program(program, arguments.is_empty()) {
-                    self.unfit(&["servers", name, "command", "0"], unfit);
+                    let first = self.items(&way).into_iter().next().unwrap_or_default();
+                    self.unfit(&["servers", name, "command", &first], unfit);
                 }
             }
         }
         self.each(&way, Some(argv.clone()), check::argument);
+        let cage = self.cage(name, written.sandbox);
         CommandLine {
             argv,
             environment: self.environment(name, written.environment),
-            directory: written.directory.map(|text| {
-                self.path(
-                    &["servers", name, "directory"],
-                    Some(text),
-                    std::path::PathBuf::new(),
-                )
-            }),
+            directory: self.directory(name, written.directory, &cage),
+            cage,
         }
     }
 
@@ -161,6 +155,7 @@ impl Lower<'_> {
         let useless = [
             ("environment", written.environment.is_some()),
             ("directory", written.directory.is_some()),
+            ("sandbox", written.sandbox.is_some()),
         ];
         self.refuse_idle(name, useless, "command");
         let headers = self.headers(name, written.headers);
@@ -287,13 +282,4 @@ fn ask_name(ask: file::Ask) -> &'static str {
         file::Ask::Elicitation => "elicitation",
         file::Ask::Roots => "roots",
     }
-}
-
-fn no_cage() -> Problem {
-    Problem::new("this version cannot cage a server yet, so it does not start one that asks for a cage")
-        .label("cannot be enforced")
-        .help(
-            "remove the block to run the server without a cage: `mantlet status` then shows that it has none",
-        )
-        .help("or run the server in a container or as another user, and keep the gateway in front")
 }

@@ -4,6 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use mantlet_sandbox::Proof;
+
 use crate::client::lock;
 
 /// What is known of a server's state. Shown by `mantlet status`.
@@ -21,6 +23,11 @@ struct State {
     last_error: Option<String>,
     not_before: Option<Instant>,
     era: Option<String>,
+    /// What holds the process that was started last.
+    proof: Option<Proof>,
+    breaches: Vec<Instant>,
+    breached: u64,
+    quarantine: Option<String>,
 }
 
 /// A moment's view of it.
@@ -31,9 +38,44 @@ pub(crate) struct View {
     pub(crate) version: Option<String>,
     pub(crate) last_error: Option<String>,
     pub(crate) strays: u64,
+    pub(crate) proof: Option<Proof>,
+    /// What it tried against its cage, since the gateway was started.
+    pub(crate) breaches: u64,
+    pub(crate) quarantine: Option<String>,
 }
 
 impl Health {
+    /// Notes what holds the server's process.
+    pub(crate) fn caged(&self, proof: Proof) {
+        lock(&self.state).proof = Some(proof);
+    }
+
+    /// Notes that the server tried what it is not granted; true when that puts it into quarantine: `limit` times within
+    /// `window`. It stays there until its configuration changes or the gateway is started anew.
+    pub(crate) fn breached(&self, now: Instant, what: &str, limit: u32, window: Duration) -> bool {
+        let mut state = lock(&self.state);
+        state.breached = state.breached.saturating_add(1);
+        state.breaches.retain(|at| now.duration_since(*at) < window);
+        state.breaches.push(now);
+        let count = u32::try_from(state.breaches.len()).unwrap_or(u32::MAX);
+        let enters = count >= limit && state.quarantine.is_none();
+        if enters {
+            state.quarantine = Some(format!("in quarantine after {count} breaches, the last: {what}"));
+        }
+        enters
+    }
+
+    /// Counts a breach that has no such consequence.
+    pub(crate) fn noticed(&self) {
+        let mut state = lock(&self.state);
+        state.breached = state.breached.saturating_add(1);
+    }
+
+    /// Why the server must not be started.
+    pub(crate) fn quarantined(&self) -> Option<String> {
+        lock(&self.state).quarantine.clone()
+    }
+
     /// Counts what the server sent and nobody can use: answers without a question, what is no message.
     pub(crate) fn stray(&self) {
         self.strays.fetch_add(1, Ordering::Relaxed);
@@ -96,6 +138,9 @@ impl Health {
             version: state.era.clone(),
             last_error: state.last_error.clone(),
             strays: self.strays.load(Ordering::Relaxed),
+            proof: state.proof.clone(),
+            breaches: state.breached,
+            quarantine: state.quarantine.clone(),
         }
     }
 }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mantlet_wire::{Id, Json, Kind, Message, Raw, key};
+use bytes::Bytes;
+use mantlet_wire::{Body, Caps, Id, Json, Kind, Message, Raw, Twins, key};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Event, LinkError, Server};
@@ -17,6 +18,8 @@ const MAX_PENDING: usize = 1_024;
 /// How long a reader waits for a slow consumer, once; then it gets what it has room for. All other requests of the
 /// channel wait behind it.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Running requests that are told of, at most.
+const TOLD: usize = 8;
 /// How long a message waits for a place in the queue of a server that does not read.
 const QUEUED: Duration = Duration::from_secs(2);
 
@@ -41,6 +44,8 @@ pub(crate) struct Mux {
 #[derive(Debug)]
 struct Waiting {
     order: u64,
+    /// The request, for whoever must say what was running: the bytes are shared, not copied.
+    request: Bytes,
     answer: oneshot::Sender<Result<Message, LinkError>>,
     events: mpsc::Sender<Event>,
     behind: Arc<AtomicBool>,
@@ -77,7 +82,7 @@ impl Mux {
         };
         let cancellable = message.method() != Some("initialize");
         let (answer, waiting) = oneshot::channel();
-        self.register(&id, answer, events)?;
+        self.register(&id, message.bytes().clone(), answer, events)?;
         let mut guard = Forget {
             mux: Arc::clone(self),
             id,
@@ -95,6 +100,7 @@ impl Mux {
     fn register(
         &self,
         id: &Id,
+        request: Bytes,
         answer: oneshot::Sender<Result<Message, LinkError>>,
         events: mpsc::Sender<Event>,
     ) -> Result<(), LinkError> {
@@ -112,6 +118,7 @@ impl Mux {
             id.clone(),
             Waiting {
                 order,
+                request,
                 answer,
                 events,
                 behind: Arc::default(),
@@ -238,6 +245,27 @@ impl Mux {
         self.dead.load(Ordering::Acquire)
     }
 
+    /// The requests that wait for an answer, in words.
+    pub(crate) fn running(&self) -> Vec<String> {
+        let requests: Vec<Bytes> = {
+            let pending = lock(&self.pending);
+            pending
+                .values()
+                .take(TOLD)
+                .map(|waiting| waiting.request.clone())
+                .collect()
+        };
+        requests.into_iter().filter_map(in_words).collect()
+    }
+
+    /// Ends all requests that wait, with an error each; the channel stays.
+    pub(crate) fn fail_all(&self, why: impl Fn() -> LinkError) {
+        let orphans: Vec<Waiting> = lock(&self.pending).drain().map(|(_, waiting)| waiting).collect();
+        for orphan in orphans {
+            drop(orphan.answer.send(Err(why())));
+        }
+    }
+
     /// The handshake is done.
     pub(crate) fn meet(&self) {
         self.met.store(true, Ordering::Release);
@@ -305,4 +333,18 @@ impl Drop for Forget {
             self.mux.cancelled(&self.id);
         }
     }
+}
+/// The method of a request, and the tool, prompt or resource that it names.
+fn in_words(request: Bytes) -> Option<String> {
+    let Ok(Body::Single(message)) = mantlet_wire::body(request, &Caps::default(), Twins::WhereKnown) else {
+        return None;
+    };
+    let method = message.method()?;
+    let params = message.params();
+    let item = ["name", "uri"].iter().find_map(|key| params?.get(key)?.text());
+    let item: String = item.iter().flat_map(|item| item.chars()).take(100).collect();
+    Some(match item.is_empty() {
+        true => format!("`{method}`"),
+        false => format!("`{method}` of `{item}`"),
+    })
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::http::Http;
 use super::pool::Pool;
 use super::{Event, Greeting, Link, LinkError, Outgoing, Server, Wire, sse, stdio};
+use crate::breach::Place;
 use crate::client::Hello;
 
 /// How long a server over stdio may think about a first probe when another era is left to try.
@@ -34,6 +35,8 @@ pub(crate) struct Opening<'a> {
     /// The client's capabilities, less those that the policy does not let this server use.
     pub(crate) offered: &'a Json,
     pub(crate) unsolicited: mpsc::Sender<Event>,
+    /// Where goes what the server tries against its cage.
+    pub(crate) place: Place,
 }
 
 /// One attempt: an era, and how long it may take.
@@ -81,14 +84,17 @@ impl Opening<'_> {
         line: &mantlet_config::CommandLine,
         attempts: &[Attempt],
     ) -> Result<Link, LinkError> {
-        let start = || stdio::open(self.server, line, self.caps, self.unsolicited.clone());
-        let mut wire = Wire::Stdio(start()?);
+        let start = || {
+            let unsolicited = self.unsolicited.clone();
+            stdio::open(self.server, line, self.caps, unsolicited, &self.place)
+        };
+        let mut wire = Wire::Stdio(start().await?);
         let mut last = LinkError::Gone;
         for attempt in attempts {
             // Some servers of the initialize era exit on a request they do not know.
             if wire.is_dead() {
                 wire.close().await;
-                wire = Wire::Stdio(start()?);
+                wire = Wire::Stdio(start().await?);
             }
             match self.greet(&wire, *attempt).await {
                 Ok((version, greeting)) => {
@@ -355,7 +361,7 @@ fn error_text(answer: &Message) -> String {
 /// A server that cannot be reached, does not answer or wants credentials is not an old server.
 fn is_outage(error: &LinkError) -> bool {
     match error {
-        LinkError::Unavailable(_) | LinkError::Timeout(_) => true,
+        LinkError::Breached(_) | LinkError::Unavailable(_) | LinkError::Timeout(_) => true,
         LinkError::Status(status) => {
             status.is_server_error()
                 || matches!(

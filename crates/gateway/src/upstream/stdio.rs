@@ -9,12 +9,13 @@ use bytes::Bytes;
 use mantlet_config::CommandLine;
 use mantlet_wire::{Body, Caps, Line, Lines, Message, Twins, looks_like_header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
-use tokio::sync::{Mutex, mpsc};
+use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::sync::mpsc;
 
 use super::mux::Mux;
-use super::process::{self, Process};
+use super::process::{self, Pipes, Process};
 use super::{Event, LinkError, Server};
+use crate::breach::Place;
 
 /// Messages that wait to be written to one server.
 const QUEUE: usize = 64;
@@ -30,29 +31,29 @@ const STDERR_LINE: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Stdio {
     mux: Arc<Mux>,
-    child: Arc<Mutex<Option<Child>>>,
-    process: Arc<Process>,
+    process: Process,
     batches: Arc<AtomicBool>,
     stop: Arc<tokio::sync::Notify>,
 }
 
 /// Starts the server and the three tasks that serve its pipes.
-pub(crate) fn open(
+pub(crate) async fn open(
     server: &Arc<Server>,
     line: &CommandLine,
     caps: &Caps,
     unsolicited: mpsc::Sender<Event>,
+    place: &Place,
 ) -> Result<Stdio, LinkError> {
-    let (mut child, process) = process::start(line)?;
-    let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
-        return Err(LinkError::Unavailable(
-            "the server's pipes could not be opened".to_owned(),
-        ));
-    };
     let (to_server, queue) = mpsc::channel(QUEUE);
-    let name = &server.name;
     let mux = Mux::new(Arc::clone(server), to_server, unsolicited);
+    let witness = place.witness(Arc::clone(server), Arc::downgrade(&mux));
+    let (pipes, process) = process::start(server, line, witness).await?;
+    let Pipes {
+        stdin,
+        stdout,
+        stderr,
+    } = pipes;
+    let name = &server.name;
     let batches = Arc::new(AtomicBool::new(false));
     let stop = Arc::new(tokio::sync::Notify::new());
     tokio::spawn(write(Arc::clone(&mux), stdin, queue, Arc::clone(&stop)));
@@ -66,8 +67,7 @@ pub(crate) fn open(
     tokio::spawn(drain(Arc::clone(name), stderr));
     Ok(Stdio {
         mux,
-        child: Arc::new(Mutex::new(Some(child))),
-        process: Arc::new(process),
+        process,
         batches,
         stop,
     })
@@ -86,10 +86,7 @@ impl Stdio {
     pub(crate) async fn close(&self) {
         self.mux.leave();
         self.stop.notify_one();
-        let child = self.child.lock().await.take();
-        if let Some(mut child) = child {
-            self.process.end(&mut child).await;
-        }
+        self.process.end().await;
     }
 }
 
@@ -97,7 +94,7 @@ impl Drop for Stdio {
     fn drop(&mut self) {
         self.mux.leave();
         self.stop.notify_one();
-        self.process.signal_group(rustix::process::Signal::KILL);
+        self.process.kill();
     }
 }
 

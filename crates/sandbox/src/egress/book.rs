@@ -291,7 +291,10 @@ mod tests {
             grant(name("a.example"), 80),
             grant(Host::Address(Ipv4Addr::new(198, 18, 0, 2)), 443),
         ]));
-        let (a, b) = (address(book.answer("a.example")), address(book.answer("b.example")));
+        let (a, b) = (
+            address(book.answer("a.example")),
+            address(book.answer("b.example")),
+        );
         assert_eq!(a, Ipv4Addr::new(198, 18, 0, 1));
         assert_eq!(b, Ipv4Addr::new(198, 18, 0, 3), "198.18.0.2 stands for itself");
         assert_eq!(address(book.answer("a.example")), a);
@@ -300,7 +303,10 @@ mod tests {
         for port in [80, 443] {
             assert_eq!(book.target(a, port).unwrap().who, Who::Name("a.example".into()));
         }
-        assert_eq!(book.target(b, 80).unwrap_err().why, "port 80 is not granted for `b.example`");
+        assert_eq!(
+            book.target(b, 80).unwrap_err().why,
+            "port 80 is not granted for `b.example`"
+        );
         let direct = book.target(Ipv4Addr::new(198, 18, 0, 2), 443).unwrap();
         assert_eq!(direct.who, Who::Address(Ipv4Addr::new(198, 18, 0, 2)));
     }
@@ -308,7 +314,13 @@ mod tests {
     #[test]
     fn addresses_that_stand_for_nothing() {
         let book = Book::new(Rule::Granted(vec![grant(name("a.example"), 443)]));
-        for stranger in ["1.1.1.1", "127.0.0.1", "198.18.0.0", "198.18.0.2", "169.254.169.254"] {
+        for stranger in [
+            "1.1.1.1",
+            "127.0.0.1",
+            "198.18.0.0",
+            "198.18.0.2",
+            "169.254.169.254",
+        ] {
             let refused = book.target(stranger.parse().unwrap(), 443).unwrap_err();
             assert_eq!(refused.host, stranger);
         }
@@ -370,8 +382,14 @@ mod tests {
             grant(Host::Address(Ipv4Addr::LOCALHOST), 9090),
         ]));
         assert_eq!(address(book.answer("localhost")), Ipv4Addr::LOCALHOST);
-        assert_eq!(book.target(Ipv4Addr::LOCALHOST, 8080).unwrap().who, Who::Name("localhost".into()));
-        assert_eq!(book.target(Ipv4Addr::LOCALHOST, 9090).unwrap().who, Who::Address(Ipv4Addr::LOCALHOST));
+        assert_eq!(
+            book.target(Ipv4Addr::LOCALHOST, 8080).unwrap().who,
+            Who::Name("localhost".into())
+        );
+        assert_eq!(
+            book.target(Ipv4Addr::LOCALHOST, 9090).unwrap().who,
+            Who::Address(Ipv4Addr::LOCALHOST)
+        );
         let without = Book::new(Rule::Granted(vec![grant(name("a.example"), 443)]));
         assert_eq!(without.answer("localhost"), Answer::Unknown);
     }
@@ -391,7 +409,13 @@ mod tests {
     fn what_is_said_must_fit() {
         let name = Who::Name("api.example.com".into());
         assert!(name.is("api.example.com") && name.is("API.Example.com"));
-        for other in ["api.example.com.", "example.com", "x.api.example.com", "api.example.com:443", ""] {
+        for other in [
+            "api.example.com.",
+            "example.com",
+            "x.api.example.com",
+            "api.example.com:443",
+            "",
+        ] {
             assert!(!name.is(other), "{other}");
         }
         let address = Who::Address(Ipv4Addr::new(10, 0, 0, 1));

@@ -64,7 +64,11 @@ impl Drop for Caged {
 }
 
 impl AsyncRead for Caged {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.said.is_empty() {
             return Pin::new(&mut this.stream).poll_read(cx, buffer);

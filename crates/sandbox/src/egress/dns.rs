@@ -293,13 +293,16 @@ pub(super) mod tests {
         assert!(malformed(&|packet| packet[12] = 64), "a label of 64 bytes");
         assert!(malformed(&|packet| packet[12] = 60), "a label beyond the end");
         assert!(malformed(&|packet| packet.truncate(12)), "no name");
-        assert!(malformed(&|packet| packet.truncate(24)), "no class");
+        assert!(malformed(&|packet| packet.truncate(26)), "no class");
         let long = vec![[b'a'; 63].as_slice(); 4];
-        assert!(matches!(read(&question(&long, A)), Packet::Bad(_, Code::Malformed)), "257 bytes");
+        assert!(
+            matches!(read(&question(&long, A)), Packet::Bad(_, Code::Malformed)),
+            "257 bytes"
+        );
         let fits = [[b'a'; 63].as_slice(), &[b'a'; 63], &[b'a'; 63], &[b'a'; 61]];
         assert!(read_one(&question(&fits, A)).is_host);
         let mut chaos = good.clone();
-        chaos[24] = 3;
+        chaos[26] = 3;
         assert!(matches!(read(&chaos), Packet::Bad(_, Code::Refused)));
         let mut update = good.clone();
         update[2] |= 0x28;

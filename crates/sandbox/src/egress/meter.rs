@@ -65,7 +65,10 @@ impl Account {
             return Err(self.overdrawn());
         }
         let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() else {
-            return Err(format!("{} connections are open already", self.budget.connections));
+            return Err(format!(
+                "{} connections are open already",
+                self.budget.connections
+            ));
         };
         let now = Instant::now();
         let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,7 +76,10 @@ impl Account {
             *minute = (now, 0);
         }
         if minute.1 >= self.budget.per_minute {
-            return Err(format!("{} connections were opened in this minute already", minute.1));
+            return Err(format!(
+                "{} connections were opened in this minute already",
+                minute.1
+            ));
         }
         minute.1 = minute.1.saturating_add(1);
         Ok(slot)
@@ -81,7 +87,10 @@ impl Account {
 
     /// Why nothing moves any more.
     pub(super) fn overdrawn(&self) -> String {
-        format!("all {} bytes that it may move are used", self.budget.bytes.unwrap_or_default())
+        format!(
+            "all {} bytes that it may move are used",
+            self.budget.bytes.unwrap_or_default()
+        )
     }
 
     fn is_overdrawn(&self) -> bool {
@@ -92,7 +101,11 @@ impl Account {
 
     /// How many bytes may be moved at a time.
     fn piece(&self, wanted: usize) -> usize {
-        if self.budget.rate.is_some() { wanted.min(PIECE) } else { wanted }
+        if self.budget.rate.is_some() {
+            wanted.min(PIECE)
+        } else {
+            wanted
+        }
     }
 
     /// Takes note of bytes that were moved. They are paid for with a pause until the given time.
@@ -197,7 +210,11 @@ fn count(bytes: usize) -> u64 {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         ready!(this.reading.poll(cx));
         this.check()?;
@@ -264,14 +281,20 @@ mod tests {
         drop(one);
         let three = account.admit().unwrap();
         drop(three);
-        assert_eq!(account.admit().unwrap_err(), "3 connections were opened in this minute already");
+        assert_eq!(
+            account.admit().unwrap_err(),
+            "3 connections were opened in this minute already"
+        );
         tokio::time::advance(MINUTE).await;
         assert!(account.admit().is_ok());
     }
 
     #[tokio::test]
     async fn bytes_end_with_the_budget() {
-        let account = Arc::new(Account::new(Budget { bytes: Some(10), ..budget() }));
+        let account = Arc::new(Account::new(Budget {
+            bytes: Some(10),
+            ..budget()
+        }));
         let tally = Arc::new(Tally::new());
         let (near, mut far) = tokio::io::duplex(64);
         let mut near = Metered::new(near, Arc::clone(&account), Arc::clone(&tally));
@@ -280,13 +303,22 @@ mod tests {
         near.read_exact(&mut [0; 4]).await.unwrap();
         assert!(near.write_all(b"x").await.is_err());
         assert!(near.read_u8().await.is_err());
-        assert_eq!((tally.sent(), tally.received(), tally.is_overdrawn()), (6, 4, true));
-        assert_eq!(account.admit().unwrap_err(), "all 10 bytes that it may move are used");
+        assert_eq!(
+            (tally.sent(), tally.received(), tally.is_overdrawn()),
+            (6, 4, true)
+        );
+        assert_eq!(
+            account.admit().unwrap_err(),
+            "all 10 bytes that it may move are used"
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn bytes_take_their_time() {
-        let account = Arc::new(Account::new(Budget { rate: Some(10_000), ..budget() }));
+        let account = Arc::new(Account::new(Budget {
+            rate: Some(10_000),
+            ..budget()
+        }));
         let (near, far) = tokio::io::duplex(1 << 20);
         let mut near = Metered::new(near, account, Arc::new(Tally::new()));
         let start = Instant::now();
@@ -295,7 +327,12 @@ mod tests {
         let took = start.elapsed();
         assert!((4_500..5_500).contains(&took.as_millis()), "{took:?}");
         drop(near);
-        assert_eq!(tokio::io::copy(&mut { far }, &mut tokio::io::sink()).await.unwrap(), 50_001);
+        assert_eq!(
+            tokio::io::copy(&mut { far }, &mut tokio::io::sink())
+                .await
+                .unwrap(),
+            50_001
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -54,7 +54,11 @@ impl Report {
 
     /// A name that is not granted.
     pub(super) fn looked_up(&self, name: &str) {
-        let name = if name.is_empty() { ".".to_owned() } else { plain(name) };
+        let name = if name.is_empty() {
+            ".".to_owned()
+        } else {
+            plain(name)
+        };
         let now = Instant::now();
         let events = {
             let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
@@ -92,8 +96,15 @@ impl Report {
     /// Tells what was counted only, where its minute is over: to be called now and then.
     pub(super) fn turn(&self, now: Instant) {
         let counted = [
-            self.lookups.lock().unwrap_or_else(PoisonError::into_inner).window.turn(now),
-            self.refusals.lock().unwrap_or_else(PoisonError::into_inner).turn(now),
+            self.lookups
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .window
+                .turn(now),
+            self.refusals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .turn(now),
         ];
         self.tell(counted);
     }
@@ -264,9 +275,14 @@ pub(super) mod tests {
         report.granted("a.example", 443, Outcome::Granted);
         drop(report);
         let events = notebook.events();
-        let lookups = events.iter().filter(|event| matches!(event, Event::Lookup { .. })).count();
+        let lookups = events
+            .iter()
+            .filter(|event| matches!(event, Event::Lookup { .. }))
+            .count();
         assert_eq!((lookups, events.len()), (101, 203));
-        assert!(events.contains(&Event::Lookup { name: "n499 (and 399 more)".to_owned() }));
+        assert!(events.contains(&Event::Lookup {
+            name: "n499 (and 399 more)".to_owned()
+        }));
         assert!(!format!("{events:?}").contains("\\u{1b}"));
     }
 }
