@@ -63,11 +63,14 @@ pub(crate) fn over_stdio(attack: &Attack) -> Vec<String> {
 }
 
 fn configuration(attack: &Attack, directory: &Path) -> String {
-    let script = directory.join("script.json");
+    let own = directory.join("puppet");
+    std::fs::create_dir_all(&own).unwrap();
+    let script = own.join("script.json");
     let script_text = attack.server.clone().unwrap_or_else(|| json!({}));
     std::fs::write(&script, script_text.to_string()).unwrap();
     let mut server = attack.rules.clone().unwrap_or_else(|| json!({}));
-    server["command"] = json!([binary("mantlet-puppet"), script, directory.join("seen")]);
+    server["command"] = json!([binary("mantlet-puppet"), script, own.join("seen")]);
+    server["sandbox"] = json!({"write": [own]});
     let mut all = json!({"servers": {"puppet": server}});
     for (key, value) in attack.settings.iter().flatten() {
         if key == "servers" {
@@ -206,7 +209,7 @@ fn settled(look: impl Fn() -> Vec<String>) -> Vec<String> {
 }
 
 fn aftermath(attack: &Attack, directory: &Path, log: &str) -> Vec<String> {
-    let seen = std::fs::read_to_string(directory.join("seen")).unwrap_or_default();
+    let seen = std::fs::read_to_string(directory.join("puppet/seen")).unwrap_or_default();
     let mut problems = Vec::new();
     for (parts, text, wanted, what) in [
         (&attack.server_never_sees, &seen, false, "the server saw"),

@@ -24,12 +24,20 @@ impl Talk {
     /// Starts it with a state directory of its own.
     #[must_use]
     pub fn start<S: AsRef<OsStr>>(program: &Path, arguments: &[S], state: &Path) -> Self {
-        let mut child = Command::new(program)
-            .args(arguments)
-            .env("XDG_STATE_HOME", state)
+        Self::with(
+            Command::new(program)
+                .args(arguments)
+                .env("XDG_STATE_HOME", state)
+                .stderr(Stdio::inherit()),
+        )
+    }
+
+    /// Starts it; where its standard error goes is the command's to say.
+    #[must_use]
+    pub fn with(command: &mut Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
             .spawn()
             .unwrap();
         let stdout = child.stdout.take().unwrap();

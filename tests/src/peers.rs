@@ -32,6 +32,17 @@ pub fn directory() -> PathBuf {
     directory
 }
 
+/// Where servers with known holes are installed.
+#[must_use]
+pub fn vulnerable() -> PathBuf {
+    let directory = directory().join("vulnerable");
+    assert!(
+        directory.join("node_modules").exists() && directory.join(".venv").exists(),
+        "the servers with known holes are not installed: run `cargo xtask peers`"
+    );
+    directory
+}
+
 /// Node, as npm supplies it in the version that the peers need.
 #[must_use]
 pub fn node() -> PathBuf {

@@ -25,6 +25,17 @@ pub fn marked(mark: &str) -> Vec<u32> {
     found
 }
 
+/// The numbers that the processes with this mark have in their own PID namespace (proc(5), `NSpid`).
+#[must_use]
+pub fn marked_within(mark: &str) -> Vec<u32> {
+    let number = |pid: &u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+        line.split_whitespace().last()?.parse().ok()
+    };
+    marked(mark).iter().filter_map(number).collect()
+}
+
 /// The processes with this mark that are left when they had time to go; killed, so that nothing stays behind.
 #[must_use]
 pub fn left(mark: &str, patience: Duration) -> Vec<String> {

@@ -35,11 +35,14 @@ impl Puppets {
 
     /// Adds a puppet.
     pub fn add(&mut self, name: &str, script: &Value) {
-        let file = self.directory.path().join(format!("{name}.json"));
+        let own = self.own(name);
+        std::fs::create_dir_all(&own).unwrap();
+        let file = own.join("script.json");
         std::fs::write(&file, script.to_string()).unwrap();
         self.configuration["servers"][name] = json!({
             "command": [binary("mantlet-puppet"), file, self.seen_file(name)],
             "environment": {MARK: self.mark()},
+            "sandbox": {"write": [own]},
         });
     }
 
@@ -102,8 +105,29 @@ impl Puppets {
         processes::marked(&self.mark())
     }
 
+    /// The same, by the numbers that they know themselves by.
+    #[must_use]
+    pub fn processes_within(&self) -> Vec<u32> {
+        processes::marked_within(&self.mark())
+    }
+
+    /// The puppets as they are with `sandbox: off`.
+    #[must_use]
+    pub fn without_cages(mut self) -> Self {
+        let servers = self.configuration["servers"].as_object_mut().unwrap();
+        for server in servers.values_mut() {
+            server["sandbox"] = json!("off");
+        }
+        self
+    }
+
     fn seen_file(&self, name: &str) -> PathBuf {
-        self.directory.path().join(format!("{name}.seen"))
+        self.own(name).join("seen")
+    }
+
+    /// The folder of a puppet, which is all that it is granted.
+    fn own(&self, name: &str) -> PathBuf {
+        self.directory.path().join(format!("puppet-{name}"))
     }
 }
 

@@ -35,6 +35,15 @@ fn call(tool: &str, arguments: &Value) -> Value {
     json!({"name": tool, "arguments": arguments})
 }
 
+/// Servers that end when they are asked, and those that do not; in their cages and without.
+fn stubborn_or_not() -> impl Iterator<Item = Puppets> {
+    let kinds = [(false, true), (true, true), (false, false), (true, false)];
+    kinds.into_iter().map(|(stubborn, caged)| {
+        let puppets = Puppets::one("only", &json!({"stubborn": stubborn}));
+        if caged { puppets } else { puppets.without_cages() }
+    })
+}
+
 fn ended(talk: &mut Talk) -> Option<i32> {
     until("the wrapper ends", || talk.child.try_wait().unwrap()).code()
 }
@@ -46,7 +55,7 @@ fn asked_to_end_the_gateway_answers_what_runs_and_takes_nothing_new() {
     let mut serving = Serving::start(&puppets.configuration());
     let session = Session::begin(&serving, Some("only"));
     let spawned = text(&session.call(1, "spawn", &json!({}))).to_owned();
-    assert!(puppets.processes().contains(&spawned.parse().unwrap()));
+    assert!(puppets.processes_within().contains(&spawned.parse().unwrap()));
     let mut running = session.begin_to_ask(2, "tools/call", &call("slow", &json!({"millis": 3000})));
     until("the call arrives", || {
         (puppets.seen_of("only", "tools/call").len() == 2).then_some(())
@@ -97,8 +106,7 @@ fn a_call_that_never_ends_is_cut_off_at_the_drain_deadline() {
 
 #[test]
 fn a_killed_gateway_leaves_no_server_behind() {
-    for stubborn in [false, true] {
-        let puppets = Puppets::one("only", &json!({"stubborn": stubborn}));
+    for puppets in stubborn_or_not() {
         let mut serving = Serving::start(&puppets.configuration());
         let session = Session::begin(&serving, Some("only"));
         assert!(!text(&session.call(1, "process", &json!({}))).is_empty());
@@ -110,11 +118,14 @@ fn a_killed_gateway_leaves_no_server_behind() {
 
 #[test]
 fn a_killed_wrapper_leaves_no_server_behind() {
-    for stubborn in [false, true] {
-        let puppets = Puppets::one("only", &json!({"stubborn": stubborn}));
+    for puppets in stubborn_or_not() {
         let mut talk = wrapped(&puppets);
         let spawned = talk.ask(1, "tools/call", &call("spawn", &json!({}))).unwrap();
-        assert!(puppets.processes().contains(&text(&spawned).parse().unwrap()));
+        assert!(
+            puppets
+                .processes_within()
+                .contains(&text(&spawned).parse().unwrap())
+        );
         signal(talk.child.id(), "KILL");
         assert_eq!(ended(&mut talk), None);
         assert_nothing_left(&puppets);
@@ -123,11 +134,14 @@ fn a_killed_wrapper_leaves_no_server_behind() {
 
 #[test]
 fn a_wrapper_ends_with_its_clients_input_and_answers_what_runs() {
-    for stubborn in [false, true] {
-        let puppets = Puppets::one("only", &json!({"stubborn": stubborn}));
+    for puppets in stubborn_or_not() {
         let mut talk = wrapped(&puppets);
         let spawned = talk.ask(1, "tools/call", &call("spawn", &json!({}))).unwrap();
-        assert!(puppets.processes().contains(&text(&spawned).parse().unwrap()));
+        assert!(
+            puppets
+                .processes_within()
+                .contains(&text(&spawned).parse().unwrap())
+        );
         let slow = json!({
             "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": call("slow", &json!({"millis": 1500})),
         });
@@ -142,15 +156,18 @@ fn a_wrapper_ends_with_its_clients_input_and_answers_what_runs() {
 
 #[test]
 fn a_wrapper_that_is_asked_to_end_leaves_no_server_behind() {
-    let puppets = Puppets::one("only", &json!({"stubborn": true}));
-    let mut talk = wrapped(&puppets);
-    let spawned = talk.ask(1, "tools/call", &call("spawn", &json!({}))).unwrap();
-    let spawned = text(&spawned).parse().unwrap();
-    // It shows whose it is once it runs its own program.
-    until("it runs", || puppets.processes().contains(&spawned).then_some(()));
-    signal(talk.child.id(), "TERM");
-    assert_eq!(ended(&mut talk), Some(0));
-    assert_nothing_left(&puppets);
+    for puppets in stubborn_or_not() {
+        let mut talk = wrapped(&puppets);
+        let spawned = talk.ask(1, "tools/call", &call("spawn", &json!({}))).unwrap();
+        let spawned = text(&spawned).parse().unwrap();
+        // It shows whose it is once it runs its own program.
+        until("it runs", || {
+            puppets.processes_within().contains(&spawned).then_some(())
+        });
+        signal(talk.child.id(), "TERM");
+        assert_eq!(ended(&mut talk), Some(0));
+        assert_nothing_left(&puppets);
+    }
 }
 
 #[test]
@@ -162,11 +179,8 @@ fn a_session_that_its_client_ends_takes_its_processes_along() {
     let session = answer.header("mcp-session-id").unwrap();
     let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"spawn","arguments":{}}}"#;
     let spawned = serving.post(Some("only"), &[("Mcp-Session-Id", session)], call);
-    assert!(
-        puppets
-            .processes()
-            .contains(&text(&spawned.message()).parse().unwrap())
-    );
+    let spawned = text(&spawned.message()).parse().unwrap();
+    assert!(puppets.processes_within().contains(&spawned));
     let bearer = format!("Bearer {}", serving.token);
     let headers = [("Authorization", bearer.as_str()), ("Mcp-Session-Id", session)];
     let gone = http::request(&serving.address, "DELETE", "/servers/only/mcp", &headers, b"");
