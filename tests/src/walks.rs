@@ -21,6 +21,9 @@ pub struct Server {
     command: Vec<String>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
+    /// What it is granted, or `off`; without it, nothing.
+    #[serde(default)]
+    sandbox: Value,
     /// It is reached over HTTP at this path: the command is started once for all walks.
     path: Option<String>,
     /// Over HTTP: what clients that walk directly speak, `http` or `sse`.
@@ -235,6 +238,9 @@ impl<'a> Walk<'a> {
             Some(url) => json!({"url": url}),
             None => json!({"command": self.command(), "environment": self.environment()}),
         };
+        if !self.server.sandbox.is_null() {
+            server["sandbox"] = http::parse(&self.fill(&self.server.sandbox.to_string())).unwrap();
+        }
         server["allow"] = json!({
             "tools": ["*"], "resources": ["*"], "prompts": ["*"], "methods": ["*"],
             "asks": ["sampling", "elicitation", "roots"],
@@ -256,6 +262,15 @@ impl<'a> Walk<'a> {
             .replace("{node}", &peers::node().to_string_lossy())
             .replace("{dir}", &self.work())
             .replace("{page}", &self.page)
+            .replace(
+                "{page_host}",
+                self.page.trim_start_matches("http://").trim_end_matches('/'),
+            )
+    }
+
+    fn page_host(&self) -> &str {
+        let rest = self.page.trim_start_matches("http://");
+        rest.split('/').next().unwrap_or_default()
     }
 
     fn work(&self) -> String {

@@ -7,8 +7,8 @@
 //! is then said (the name in a TLS hello, the `Host` of each HTTP request) must fit it. Only then we dial, to an
 //! address that we resolved and judged ourselves.
 //!
-//! What this cannot see: requests within TLS. A host that serves others behind one name (domain fronting) opens them
-//! all, and so does a granted proxy.
+//! What this cannot see: requests within TLS. A host that serves others behind one name (domain fronting, ECH) opens
+//! them all, and so does a granted proxy.
 
 mod address;
 mod book;

@@ -13,6 +13,7 @@ mod init;
 mod landlock;
 mod limits;
 mod network;
+pub mod package;
 mod proof;
 mod root;
 mod seccomp;

@@ -137,7 +137,8 @@ fn really(path: &Path, links: &mut Vec<(PathBuf, PathBuf)>) -> Result<PathBuf, S
     Ok(real)
 }
 
-fn find(program: &str, machine: &Machine) -> Option<PathBuf> {
+/// Where a program is: its path, or the first folder of `PATH` that has it.
+pub(crate) fn find(program: &str, machine: &Machine) -> Option<PathBuf> {
     if program.contains('/') {
         let path = tidy(&machine.directory.join(program));
         return runs(&path).then_some(path);
@@ -178,7 +179,7 @@ fn covered(spec: &Spec, path: &Path) -> bool {
 }
 
 /// Makes a program visible with what it needs, and what it is run by.
-fn admit(spec: &mut Spec, machine: &Machine, program: &Path, depth: u32) -> Result<(), String> {
+pub(crate) fn admit(spec: &mut Spec, machine: &Machine, program: &Path, depth: u32) -> Result<(), String> {
     if depth > CHAIN {
         return Err(format!(
             "`{}` is run by a chain of scripts without end",

@@ -15,8 +15,7 @@ use super::connection::End;
 
 /// Addresses of one name that are tried.
 const TRIED: usize = 8;
-/// Names that one cage may have resolved at a time: each holds a thread of the runtime until the system's resolver
-/// gives up, and those belong to all.
+/// Names that one cage may have resolved at a time: each holds a thread until the system's resolver gives up.
 const LOOKUPS: usize = 8;
 
 /// Asks for the addresses of a name; blocks. The system's resolver, but in tests.
@@ -85,12 +84,20 @@ impl Dialler {
             return Err(unresolved("other names are still being resolved".to_owned()));
         };
         let (lookup, asked) = (Arc::clone(&self.lookup), Arc::clone(name));
-        let asking = tokio::task::spawn_blocking(move || {
-            // Held as long as the thread is, also when nobody waits any more.
-            let _permit = permit;
-            lookup(&asked, port)
-        });
-        match timeout_at(until, asking).await {
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        // A thread of its own: the runtime waits for its blocking tasks when it ends, and a name server that is gone
+        // would hold up the end of the program.
+        let thread = std::thread::Builder::new()
+            .name("lookup".to_owned())
+            .spawn(move || {
+                // Held as long as the thread is, also when nobody waits any more.
+                let _permit = permit;
+                let _nobody_waits = answer.send(lookup(&asked, port));
+            });
+        if let Err(error) = thread {
+            return Err(unresolved(error.to_string()));
+        }
+        match timeout_at(until, answered).await {
             Ok(Ok(Ok(addresses))) if addresses.is_empty() => Err(unresolved("it has no address".to_owned())),
             Ok(Ok(Ok(addresses))) => Ok(addresses),
             Ok(Ok(Err(error))) => Err(unresolved(error.to_string())),

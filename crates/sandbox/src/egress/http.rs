@@ -114,9 +114,9 @@ impl Exchange {
         if let Some(end) = take(&self.end) {
             return Err(end);
         }
-        let near = take(&self.near);
-        match (served, near.zip(take(&self.far))) {
-            (Ok(()), Some((near, far))) => {
+        match (served, take(&self.far)) {
+            (Ok(()), Some(far)) => {
+                let near = take(&self.near).ok_or(End::Over)?;
                 let relaying = async {
                     let (near, far) = tokio::try_join!(near, far).map_err(|_| End::Over)?;
                     let (mut near, mut far) = (TokioIo::new(near), TokioIo::new(far));

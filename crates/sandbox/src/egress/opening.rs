@@ -12,8 +12,6 @@ use super::report::plain;
 const MAX_HELLO: usize = 16 * 1_024;
 const MAX_BLANK: usize = 1_024;
 const MAX_LINE: usize = 8 * 1_024;
-/// No method of HTTP is longer.
-const MAX_METHOD: usize = 32;
 /// The first bytes of a TLS record with a handshake in it; the version's minor number varies (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 0x16;
 const MAJOR: u8 = 3;
@@ -208,7 +206,7 @@ fn judge_text(said: &[u8]) -> Step {
     let line = said.get(..end.unwrap_or(said.len())).unwrap_or_default();
     let mut words = line.split(|byte| is_space(*byte)).filter(|word| !word.is_empty());
     let method = words.next().unwrap_or_default();
-    if method.len() > MAX_METHOD || !method.iter().all(|byte| is_token(*byte)) {
+    if !method.iter().all(|byte| is_token(*byte)) {
         return Step::Relay;
     }
     let rest: Vec<&[u8]> = words.collect();
@@ -240,7 +238,7 @@ fn judge_line(method: &[u8], is_method: bool, rest: &[&[u8]]) -> Step {
         return is_proxy();
     }
     let targets = |word: &&[u8]| word.starts_with(b"/") || word.windows(3).any(|part| part == b"://");
-    if versioned || (is_method && rest.first().is_some_and(targets)) {
+    if versioned || (is_method && rest.len() == 1 && rest.first().is_some_and(targets)) {
         return Step::Http;
     }
     Step::Relay
@@ -441,6 +439,7 @@ pub(super) mod tests {
             b"CONNECT evil.example:443 HTTP/1.1\r\n",
             b"GET /\r\n",
             b"GET http://evil.example/\r\n",
+            b"AMETHODOFFORTYLETTERSISNOTOOLONGFORNGINXX / HTTP/1.1\r\n",
         ] {
             for port in [80, 8080] {
                 assert_eq!(
@@ -456,7 +455,7 @@ pub(super) mod tests {
     #[test]
     fn other_protocols_are_relayed() {
         for said in [
-            // PostgreSQL, Redis, SMTP, SSH, Memcached, MQTT, AMQP, Git, IMAP, MySQL's answer, LDAP.
+            // PostgreSQL, Redis, SMTP, SSH, Memcached, MQTT, AMQP, Git, IMAP, MySQL's answer, LDAP, MySQL, RTSP.
             b"\0\0\0\x08\x04\xd2\x16\x2f".as_slice(),
             b"*1\r\n$4\r\nPING\r\n",
             b"EHLO client.example\r\n",
@@ -469,6 +468,8 @@ pub(super) mod tests {
             b"\x20\0\0\x01\x85\xa6",
             b"0\x0c\x02\x01\x01\x60\x07\x02\x01\x03\x04\0\x80\0",
             b"\x16\0\0\x01",
+            b"OPTIONS rtsp://a.example/ RTSP/1.0\r\n",
+            b"{\"id\":1}",
         ] {
             assert_eq!(
                 judged(&target("a.example", 5432), said),

@@ -22,13 +22,10 @@ pub(super) async fn run(socket: UdpSocket, egress: &Egress) {
     let mut packet = [0_u8; PACKET];
     let (mut since, mut asked) = (Instant::now(), 0_u32);
     loop {
-        let (length, from) = match socket.recv_from(&mut packet).await {
-            Ok(received) => received,
+        let Ok((length, from)) = socket.recv_from(&mut packet).await else {
             // No error of a bound socket lasts, but a loop on one would keep a processor busy.
-            Err(_) => {
-                tokio::time::sleep(SECOND).await;
-                continue;
-            }
+            tokio::time::sleep(SECOND).await;
+            continue;
         };
         if let Some(answer) = answer(packet.get(..length).unwrap_or_default(), egress) {
             // When the program does not read its answers, they are lost.
@@ -55,7 +52,10 @@ fn answer(packet: &[u8], egress: &Egress) -> Option<Vec<u8>> {
 
 fn decide(question: &Question<'_>, egress: &Egress) -> Vec<u8> {
     if !question.is_host || !egress.book.knows(&question.name) {
-        egress.report.looked_up(&question.name);
+        // Which name an address has is asked by habit, for logs; it says nothing about whom the program wants to reach.
+        if !question.name.ends_with(".arpa") {
+            egress.report.looked_up(&question.name);
+        }
         return question.refuse(Code::Unknown);
     }
     // That there is the name, but nothing of this type: the program then asks for what there is (RFC 8305 §3), and
