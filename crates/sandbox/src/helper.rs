@@ -10,18 +10,21 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::FdFlags;
 use rustix::net::RecvFlags;
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getegid, geteuid, pidfd_open, pidfd_send_signal, waitid,
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getegid, geteuid, kill_process, pidfd_open,
+    pidfd_send_signal, waitid,
 };
 
+use crate::basic::Scratch;
 use crate::event::Event;
 use crate::heard::Ear;
-use crate::init;
+use crate::init::{self, Kind};
 use crate::limits::Group;
 use crate::proof::{self, Proof, Trial};
 use crate::spec::Spec;
 use crate::sys::{self, Forked};
 use crate::talk::{self, Order, Word};
-use crate::watch::Watch;
+use crate::tier;
+use crate::watch::{Watch, tree};
 
 /// Where Mantlet puts its end of the channel.
 pub(crate) const CHANNEL: i32 = 3;
@@ -29,6 +32,9 @@ pub(crate) const CHANNEL: i32 = 3;
 const FAILED: u8 = 125;
 /// A program that was killed (128 + SIGKILL).
 const KILLED: u8 = 137;
+
+/// Rounds in which processes that start others faster than they are killed are met.
+const ROUNDS: u32 = 20;
 
 const NAMESPACES: libc::c_int = libc::CLONE_NEWUSER
     | libc::CLONE_NEWNS
@@ -65,39 +71,75 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
         return Ok(FAILED);
     };
     let _already_one = rustix::process::setsid();
+    let user = Kind::Namespaces(geteuid().as_raw(), getegid().as_raw());
+    let scratch;
+    let stood = match attempt(outer, &spec, user, trials)? {
+        Attempt::Closed(why) => {
+            tier::basic_instead(&spec, &why)?;
+            scratch = Scratch::make()?;
+            attempt(outer, &spec, Kind::Basic(scratch.path()), trials)?
+        }
+        other => other,
+    };
+    match stood {
+        Attempt::Stood(cage, listener, proof) => {
+            let_go_of_streams()?;
+            cage.watch(&spec, listener, *proof)
+        }
+        Attempt::Gone(code) => Ok(code),
+        Attempt::Closed(why) => Err(io::Error::other(why)),
+    }
+}
+
+/// What came of building a cage.
+enum Attempt<'a> {
+    /// The program runs.
+    Stood(Cage<'a>, Option<OwnedFd>, Box<Proof>),
+    /// This user may not have what it is made of, and why.
+    Closed(String),
+    /// It ended, and Mantlet knows why, or has gone itself.
+    Gone(u8),
+}
+
+fn attempt<'a>(outer: &'a OwnedFd, spec: &Spec, kind: Kind<'_>, trials: bool) -> io::Result<Attempt<'a>> {
     let (inner, theirs) = talk::pair()?;
-    let user = (geteuid().as_raw(), getegid().as_raw());
-    let pid = match sys::clone_into(NAMESPACES) {
+    let namespaces = match kind {
+        Kind::Namespaces(..) => NAMESPACES,
+        Kind::Basic(_) => 0,
+    };
+    let pid = match sys::clone_into(namespaces) {
         Ok(Forked::Child) => {
             drop(inner);
-            init::run(&spec, user, theirs, trials)
+            init::run(spec, kind, theirs, trials)
         }
         Ok(Forked::Parent(pid)) => Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?,
-        Err(error) => return Err(crate::tier::no_namespaces(&error)),
+        Err(error) => return Ok(Attempt::Closed(tier::why_no_namespaces(&error))),
     };
     drop(theirs);
-    let_go_of_streams()?;
-    let handle = pidfd_open(pid, PidfdFlags::empty())?;
-    let group = Group::make(&spec.limits, pid.as_raw_nonzero().get());
     let cage = Cage {
         outer,
-        handle,
-        group,
+        handle: pidfd_open(pid, PidfdFlags::empty())?,
+        group: Group::make(&spec.limits, pid.as_raw_nonzero().get()),
         pid,
-        signals: sys::hear_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?,
+        basic: namespaces == 0,
     };
-    let outcome = cage.stand(&spec, &inner).and_then(|stood| match stood {
-        Some((listener, proof)) => {
-            drop(inner);
-            cage.watch(&spec, listener, proof)
+    let outcome = cage.stand(spec, &inner);
+    match outcome {
+        Ok(Standing::Stands(listener, proof)) => Ok(Attempt::Stood(cage, listener, proof)),
+        Ok(Standing::Closed(why)) => {
+            cage.kill();
+            cage.wait()?;
+            Ok(Attempt::Closed(why))
         }
-        None => Ok(()),
-    });
-    if outcome.is_err() {
-        cage.kill();
+        Ok(Standing::Falls) => {
+            cage.kill();
+            Ok(Attempt::Gone(cage.wait()?))
+        }
+        Err(error) => {
+            cage.kill();
+            Err(error)
+        }
     }
-    let code = cage.end()?;
-    outcome.map(|()| code)
 }
 
 /// The program's input and output are its own: they must end with it.
@@ -114,12 +156,19 @@ struct Cage<'a> {
     handle: OwnedFd,
     group: Option<Group>,
     pid: Pid,
-    signals: OwnedFd,
+    basic: bool,
+}
+
+/// Whether a cage stands.
+enum Standing {
+    Stands(Option<OwnedFd>, Box<Proof>),
+    Closed(String),
+    Falls,
 }
 
 impl Cage<'_> {
-    /// Waits until the program runs. `None` when it does not.
-    fn stand(&self, spec: &Spec, inner: &OwnedFd) -> io::Result<Option<(Option<OwnedFd>, Proof)>> {
+    /// Waits until the program runs, or does not.
+    fn stand(&self, spec: &Spec, inner: &OwnedFd) -> io::Result<Standing> {
         talk::send(inner, &Order::Go, &[])?;
         let (mut listener, mut tried): (_, Option<(String, Vec<Trial>)>) = (None, None);
         loop {
@@ -130,8 +179,7 @@ impl Cage<'_> {
             poll(&mut both, None)?;
             let [_, mantlet] = both.map(|one| one.revents());
             if mantlet.contains(PollFlags::HUP) {
-                self.kill();
-                return Ok(None);
+                return Ok(Standing::Falls);
             }
             match talk::receive::<Word>(inner, RecvFlags::empty())? {
                 Some((word @ Word::Doors(_), doors)) => {
@@ -142,24 +190,25 @@ impl Cage<'_> {
                 Some((Word::Tried(status, trials), _)) => tried = Some((status, trials)),
                 Some((word @ Word::Fell(_), _)) => {
                     talk::send(self.outer, &word, &[])?;
-                    self.kill();
-                    return Ok(None);
+                    return Ok(Standing::Falls);
                 }
+                Some((Word::Closed(why), _)) => return Ok(Standing::Closed(why)),
                 Some(_) => return Err(io::Error::other("the cage said what it does not say")),
                 None => break,
             }
         }
-        let keeps = self
-            .group
-            .as_ref()
-            .map(|group| group.keeps.as_slice())
-            .unwrap_or_default();
-        let proof = proof::gather(spec, keeps, listener.is_some(), tried);
-        Ok(Some((listener, proof)))
+        let keeps = self.group.as_ref().map(|group| group.keeps.as_slice());
+        let proof = if self.basic {
+            proof::of_basic(spec, listener.is_some(), tried)
+        } else {
+            proof::gather(spec, keeps.unwrap_or_default(), listener.is_some(), tried)
+        };
+        Ok(Standing::Stands(listener, Box::new(proof)))
     }
 
     /// Says that the program runs; then watches it until it ends, or must.
-    fn watch(&self, spec: &Spec, listener: Option<OwnedFd>, proof: Proof) -> io::Result<()> {
+    fn watch(&self, spec: &Spec, listener: Option<OwnedFd>, proof: Proof) -> io::Result<u8> {
+        let signals = sys::hear_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         if proof.tier < spec.minimum {
             let why = format!(
                 "this machine's cage is `{}`, and `{}` is asked for: {}",
@@ -168,7 +217,8 @@ impl Cage<'_> {
                 proof.missing.join("; ")
             );
             self.kill();
-            return talk::send(self.outer, &Word::Fell(why), &[]);
+            talk::send(self.outer, &Word::Fell(why), &[])?;
+            return self.end();
         }
         talk::send(self.outer, &Word::Stands(Box::new(proof)), &[])?;
         let mut ear = Ear::new(spec);
@@ -177,7 +227,7 @@ impl Cage<'_> {
             let mut waiting = vec![
                 PollFd::new(self.outer, PollFlags::IN),
                 PollFd::new(&self.handle, PollFlags::IN),
-                PollFd::new(&self.signals, PollFlags::IN),
+                PollFd::new(&signals, PollFlags::IN),
             ];
             waiting.extend(
                 listener
@@ -188,15 +238,12 @@ impl Cage<'_> {
             poll(&mut waiting, Some(&pause))?;
             let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
             let is = |at: usize| ready.get(at).is_some_and(|flags| !flags.is_empty());
-            if is(1) {
-                return Ok(());
-            }
-            if is(0) && self.obey()? {
-                return Ok(());
+            if is(1) || (is(0) && self.obey()) {
+                return self.end();
             }
             if is(2) {
                 let mut heard = [0_u8; size_of::<libc::signalfd_siginfo>()];
-                while rustix::io::read(&self.signals, &mut heard).is_ok_and(|read| read > 0) {}
+                while rustix::io::read(&signals, &mut heard).is_ok_and(|read| read > 0) {}
                 self.signal(Signal::TERM);
             }
             if let Some(listener) = listener.as_ref().filter(|_| is(3)) {
@@ -207,22 +254,23 @@ impl Cage<'_> {
             }
             if let Some(event) = watch.look() {
                 self.kill();
-                return self.say(event);
+                self.say(event)?;
+                return self.end();
             }
         }
     }
 
     /// Does what Mantlet says; returns whether that ended the cage.
-    fn obey(&self) -> io::Result<bool> {
+    fn obey(&self) -> bool {
         match talk::receive::<Order>(self.outer, RecvFlags::empty()) {
             Ok(Some((Order::Terminate, _))) => {
                 self.signal(Signal::TERM);
-                Ok(false)
+                false
             }
             // Gone, or mad: the cage does not outlive it.
             Ok(_) | Err(_) => {
                 self.kill();
-                Ok(true)
+                true
             }
         }
     }
@@ -236,16 +284,35 @@ impl Cage<'_> {
         let _gone = pidfd_send_signal(&self.handle, signal);
     }
 
-    /// Process 1 of a PID namespace takes everything in it along.
+    /// Process 1 of a PID namespace takes everything in it along. Without one, whoever is left comes to its first process,
+    /// which is ended last.
     fn kill(&self) {
+        for _ in 0..ROUNDS {
+            let tree = if self.basic {
+                tree(self.pid.as_raw_nonzero().get())
+            } else {
+                Vec::new()
+            };
+            if tree.is_empty() {
+                break;
+            }
+            for pid in tree.into_iter().filter_map(Pid::from_raw) {
+                let _gone = kill_process(pid, Signal::KILL);
+            }
+        }
         self.signal(Signal::KILL);
     }
 
-    /// Waits for the end of process 1 and says with which code the program ended.
-    fn end(&self) -> io::Result<u8> {
+    /// Waits for the end of process 1; with which code the program ended.
+    fn wait(&self) -> io::Result<u8> {
         let ended = waitid(WaitId::PidFd(self.handle.as_fd()), WaitIdOptions::EXITED)?;
         let code = ended.and_then(|status| status.exit_status());
-        let code = code.map_or(KILLED, |code| u8::try_from(code).unwrap_or(u8::MAX));
+        Ok(code.map_or(KILLED, |code| u8::try_from(code).unwrap_or(u8::MAX)))
+    }
+
+    /// Waits for the end, and says so.
+    fn end(&self) -> io::Result<u8> {
+        let code = self.wait()?;
         if self
             .group
             .as_ref()

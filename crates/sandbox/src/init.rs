@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use landlock::RulesetStatus;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -10,7 +11,7 @@ use rustix::fs::Mode;
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_parent_process_death_signal, wait};
 use rustix::thread::{
-    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, clear_ambient_capability_set,
+    CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
 };
 
@@ -19,7 +20,7 @@ use crate::limits;
 use crate::network;
 use crate::proof;
 use crate::root::{self, HOME, USER};
-use crate::seccomp::Filters;
+use crate::seccomp::{Filters, Sockets};
 use crate::spec::Spec;
 use crate::sys::{self, Forked, Image};
 use crate::talk::{Order, Word, receive, send};
@@ -36,30 +37,73 @@ struct Walls {
     paths: Vec<(String, Use)>,
     ports: Ports,
     filters: Filters,
+    sockets: Sockets,
+    home: PathBuf,
+}
+
+/// What kind of cage this process is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind<'a> {
+    /// New namespaces; the ids of user and group outside.
+    Namespaces(u32, u32),
+    /// None (`basic`); where the program may write.
+    Basic(&'a Path),
 }
 
 /// Runs as process 1 and does not return. `inner` is the channel to the helper.
-pub(crate) fn run(spec: &Spec, user: (u32, u32), inner: OwnedFd, trials: bool) -> ! {
-    let code = match build(spec, user, &inner, trials) {
+pub(crate) fn run(spec: &Spec, kind: Kind<'_>, inner: OwnedFd, trials: bool) -> ! {
+    let code = match build(spec, kind, &inner, trials) {
         Ok((server, signals)) => {
             drop(inner);
             look_after(server, &signals)
         }
         Err(error) => {
-            let _gone = send(&inner, &Word::Fell(error.to_string()), &[]);
+            let why = error.to_string();
+            let closed = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES))
+                || error.kind() == io::ErrorKind::PermissionDenied;
+            let word = if closed && matches!(kind, Kind::Namespaces(..)) {
+                Word::Closed(why)
+            } else {
+                Word::Fell(why)
+            };
+            let _gone = send(&inner, &word, &[]);
             Ok(NOT_STARTED)
         }
     };
+    if let Kind::Basic(_) = kind {
+        crate::basic::end_descendants();
+    }
     sys::leave(code.unwrap_or(NOT_STARTED))
 }
 
-fn build(spec: &Spec, user: (u32, u32), inner: &OwnedFd, trials: bool) -> io::Result<(Pid, OwnedFd)> {
+fn build(spec: &Spec, kind: Kind<'_>, inner: &OwnedFd, trials: bool) -> io::Result<(Pid, OwnedFd)> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // The helper may have gone before that was set; and it puts this process into its control group first.
     match receive::<Order>(inner, RecvFlags::empty())? {
         Some((Order::Go, _)) => {}
         _ => sys::leave(NOT_STARTED),
     }
+    let walls = match kind {
+        Kind::Namespaces(user, group) => apart(spec, (user, group), inner)?,
+        Kind::Basic(scratch) => basic(spec, scratch)?,
+    };
+    if trials {
+        try_out(&walls, spec, inner)?;
+    }
+    let image = image(spec, kind)?;
+    let signals = sys::hear_signals(&[HANDED_ON, &[libc::SIGCHLD]].concat())?;
+    let server = match sys::fork()? {
+        Forked::Child => start(&walls, spec, &image, inner),
+        Forked::Parent(pid) => Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?,
+    };
+    // From here on this process holds nothing that the program could want: no memory to look into, no rights.
+    sys::set_dumpable(false)?;
+    give_up_privileges()?;
+    Ok((server, signals))
+}
+
+/// Namespaces with what belongs into them.
+fn apart(spec: &Spec, user: (u32, u32), inner: &OwnedFd) -> io::Result<Walls> {
     step("the user of the cage", become_user(user))?;
     let sockets = step("the network of the cage", network::build(spec))?;
     step(
@@ -74,25 +118,26 @@ fn build(spec: &Spec, user: (u32, u32), inner: &OwnedFd, trials: bool) -> io::Re
         .map(|descriptor| descriptor.as_fd())
         .collect();
     send(inner, &Word::Doors(sockets.ports), &descriptors)?;
-    let walls = Walls {
+    Ok(Walls {
         paths: root.paths,
         // Within the cage ports lead nowhere but to Mantlet. A program that may open its own may connect to any.
         ports: (!spec.loopback).then(|| spec.network.iter().map(|grant| grant.port).collect()),
-        filters: step("the filter of system calls", Filters::new(true, true))?,
-    };
-    if trials {
-        try_out(&walls, spec, inner)?;
-    }
-    let image = image(spec)?;
-    let signals = sys::hear_signals(&[HANDED_ON, &[libc::SIGCHLD]].concat())?;
-    let server = match sys::fork()? {
-        Forked::Child => start(&walls, spec, &image, inner),
-        Forked::Parent(pid) => Pid::from_raw(pid).ok_or_else(|| io::Error::other("no process id"))?,
-    };
-    // From here on this process holds nothing that the program could want: no memory to look into, no rights.
-    sys::set_dumpable(false)?;
-    give_up_privileges()?;
-    Ok((server, signals))
+        filters: step("the filter of system calls", Filters::new(true, Sockets::Inside))?,
+        sockets: Sockets::Inside,
+        home: HOME.into(),
+    })
+}
+
+/// The machine's own tree and network, behind Landlock and seccomp.
+fn basic(spec: &Spec, scratch: &Path) -> io::Result<Walls> {
+    rustix::process::set_child_subreaper(Pid::from_raw(1))?;
+    Ok(Walls {
+        paths: crate::basic::paths(spec, scratch),
+        ports: Some(Vec::new()),
+        filters: step("the filter of system calls", Filters::new(true, Sockets::Pairs))?,
+        sockets: Sockets::Pairs,
+        home: scratch.join("home"),
+    })
 }
 
 fn step<T>(what: &str, outcome: io::Result<T>) -> io::Result<T> {
@@ -107,7 +152,14 @@ fn become_user((user, group): (u32, u32)) -> io::Result<()> {
 }
 
 /// The program as it will be run: the few variables that every program needs, then those that are granted.
-fn image(spec: &Spec) -> io::Result<Image> {
+fn image(spec: &Spec, kind: Kind<'_>) -> io::Result<Image> {
+    let (home, temporary) = match kind {
+        Kind::Namespaces(..) => (HOME.to_owned(), "/tmp".to_owned()),
+        Kind::Basic(scratch) => (
+            scratch.join("home").display().to_string(),
+            scratch.join("tmp").display().to_string(),
+        ),
+    };
     let mut path: Vec<String> = spec
         .path
         .iter()
@@ -126,11 +178,11 @@ fn image(spec: &Spec) -> io::Result<Image> {
     );
     let mut variables: Vec<(String, String)> = [
         ("PATH", path.join(":").as_str()),
-        ("HOME", HOME),
+        ("HOME", home.as_str()),
         ("USER", "mcp"),
         ("LOGNAME", "mcp"),
         ("SHELL", "/bin/sh"),
-        ("TMPDIR", "/tmp"),
+        ("TMPDIR", temporary.as_str()),
         ("LANG", "C.UTF-8"),
     ]
     .into_iter()
@@ -172,7 +224,7 @@ fn confine(walls: &Walls, spec: &Spec) -> io::Result<(RulesetStatus, Option<Owne
     // A session of its own: no terminal to control, no group to signal.
     rustix::process::setsid()?;
     rustix::process::umask(Mode::from_raw_mode(0o022));
-    let directory = spec.directory.as_deref().unwrap_or_else(|| HOME.as_ref());
+    let directory = spec.directory.as_deref().unwrap_or(&walls.home);
     step(
         "the directory to start in",
         rustix::process::chdir(directory).map_err(io::Error::from),
@@ -183,23 +235,34 @@ fn confine(walls: &Walls, spec: &Spec) -> io::Result<(RulesetStatus, Option<Owne
     step("the limits of a process", limits::set(&spec.limits))?;
     step("the privileges", give_up_privileges())?;
     let status = step("Landlock", restrict(&walls.paths, &walls.ports))?;
-    let listener = step("seccomp", walls.filters.install())?;
+    let listener = match walls.filters.install() {
+        // Within a cage another one hears its calls already: they are refused, but not heard.
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {
+            let unheard = Filters::new(false, walls.sockets)?;
+            step("seccomp", unheard.install())?
+        }
+        outcome => step("seccomp", outcome)?,
+    };
     Ok((status, listener))
 }
 
 /// No capability, none to be had from a file or a user id, and none to be gained by running anything.
 fn give_up_privileges() -> io::Result<()> {
-    for capability in 0..=CAPABILITIES {
-        // One that the kernel does not know is an error without effect.
-        let _unknown = remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability));
+    // Without any there is no right to give up more; what is left to be gained, `no_new_privs` withholds.
+    if !capabilities(None)?.permitted.is_empty() {
+        for capability in 0..=CAPABILITIES {
+            // One that the kernel does not know is an error without effect.
+            let _unknown =
+                remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability));
+        }
+        let locked = CapabilitiesSecureBits::NO_ROOT
+            | CapabilitiesSecureBits::NO_ROOT_LOCKED
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP
+            | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+            | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+        set_capabilities_secure_bits(locked)?;
     }
-    let locked = CapabilitiesSecureBits::NO_ROOT
-        | CapabilitiesSecureBits::NO_ROOT_LOCKED
-        | CapabilitiesSecureBits::NO_SETUID_FIXUP
-        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
-        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
-    set_capabilities_secure_bits(locked)?;
     clear_ambient_capability_set()?;
     let none = CapabilitySets {
         effective: CapabilitySet::empty(),
@@ -215,7 +278,9 @@ fn try_out(walls: &Walls, spec: &Spec, inner: &OwnedFd) -> io::Result<()> {
     let unheard = Walls {
         paths: walls.paths.clone(),
         ports: walls.ports.clone(),
-        filters: Filters::new(false, true)?,
+        filters: Filters::new(false, walls.sockets)?,
+        sockets: walls.sockets,
+        home: walls.home.clone(),
     };
     match sys::fork()? {
         Forked::Child => {

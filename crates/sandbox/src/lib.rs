@@ -4,6 +4,7 @@
 
 #![cfg(target_os = "linux")]
 
+mod basic;
 pub mod egress;
 mod event;
 mod guarded;

@@ -305,14 +305,24 @@ async fn installed(wanted: &Wanted, context: &Context<'_>, store: &Store) -> Res
             Wanted::Plain(_) | Wanted::Container => Err("it is no package".to_owned()),
         }
     };
-    let installed = timeout(store.patience(), install).await.map_err(|_| {
-        format!(
-            "the installation took longer than {} s",
-            store.patience().as_secs()
-        )
-    })??;
-    let digests = digests(&tree).await?;
-    let record = room.complete((context.ask.server, &asked), &tree, installed, digests)?;
+    let install = timeout(store.patience(), install);
+    let record = async {
+        let installed = install.await.map_err(|_| {
+            format!(
+                "the installation took longer than {} s",
+                store.patience().as_secs()
+            )
+        })??;
+        let digests = digests(&tree).await?;
+        room.complete((context.ask.server, &asked), &tree, installed, digests)
+    };
+    let record = match record.await {
+        Ok(record) => record,
+        Err(why) => {
+            room.discard();
+            return Err(why);
+        }
+    };
     drop(lock);
     hints.push(format!(
         "`{}` {} was installed into `{}`",

@@ -97,7 +97,7 @@ fn capabilities() -> Trial {
             .unwrap_or_default()
             .to_owned()
     };
-    let empty = ["CapEff", "CapPrm", "CapInh", "CapAmb", "CapBnd"]
+    let empty = ["CapEff", "CapPrm", "CapInh", "CapAmb"]
         .iter()
         .all(|key| value(key) == "0000000000000000");
     let said = format!(
@@ -169,6 +169,39 @@ pub(crate) fn gather(
         tier,
         enforced,
         missing,
+        trials: tried.map(|(_, trials)| trials).unwrap_or_default(),
+    }
+}
+
+/// The weakest cage, with what it lacks.
+pub(crate) fn of_basic(spec: &crate::spec::Spec, heard: bool, tried: Option<(String, Vec<Trial>)>) -> Proof {
+    let version = crate::landlock::version();
+    let mut enforced = vec![
+        format!(
+            "Landlock: version {version}: {}",
+            crate::landlock::scope_of(version)
+        ),
+        "seccomp: allow-list of system calls, no sockets but pairs".to_owned(),
+        "privileges: none to be gained (no_new_privs)".to_owned(),
+        "environment: from nothing".to_owned(),
+        "limits: for each process (rlimits); memory and processes of all, watched".to_owned(),
+    ];
+    if heard {
+        enforced.push("refused calls are reported".to_owned());
+    }
+    if !spec.write.is_empty() {
+        enforced.push("limits: what is added to writable folders, watched".to_owned());
+    }
+    Proof {
+        tier: Tier::Basic,
+        enforced,
+        missing: [
+            "namespaces: not to be had by this user: names and identity of the machine and its processes can be seen",
+            "network: none can be granted",
+            "end of all processes: one that detaches may outlive Mantlet when that is killed",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
         trials: tried.map(|(_, trials)| trials).unwrap_or_default(),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) const HOME: &str = "/home/mcp";
 pub(crate) const USER: u32 = 1000;
 
 /// What every program may read of the machine, where it is there. Nothing in it tells who the user is.
-const SYSTEM: &[&str] = &[
+pub(crate) const SYSTEM: &[&str] = &[
     "/usr",
     "/nix/store",
     "/gnu/store",
@@ -50,7 +50,7 @@ const SYSTEM: &[&str] = &[
     "/etc/ssl/openssl.cnf",
 ];
 /// Links into `/usr` on most machines, folders of their own on some.
-const MERGED: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+pub(crate) const MERGED: &[&str] = &["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
 const DEVICES: &[&str] = &["null", "zero", "full", "random", "urandom"];
 
 /// What the program may write, all on one file system of limited size.

@@ -215,6 +215,7 @@ const ALLOWED: &[&[c_long]] = &[
         libc::SYS_seccomp,
         libc::SYS_prctl,
         libc::SYS_capget,
+        libc::SYS_capset,
         libc::SYS_landlock_create_ruleset,
         libc::SYS_landlock_add_rule,
         libc::SYS_landlock_restrict_self,
@@ -345,6 +346,15 @@ pub(crate) fn telling(call: i32) -> Option<&'static str> {
         .map(|(name, _)| *name)
 }
 
+/// Which sockets there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sockets {
+    /// Local ones, TCP and UDP: in a network of its own.
+    Inside,
+    /// Connected pairs only: in the network of the machine.
+    Pairs,
+}
+
 /// Both filters, made before the fork: what a child does between fork and exec is kept small.
 pub(crate) struct Filters {
     allow: BpfProgram,
@@ -352,10 +362,10 @@ pub(crate) struct Filters {
 }
 
 impl Filters {
-    /// `heard`: whether the helper can hear calls. `network`: whether there may be sockets other than local ones.
-    pub(crate) fn new(heard: bool, network: bool) -> io::Result<Self> {
+    /// `heard`: whether the helper can hear calls.
+    pub(crate) fn new(heard: bool, sockets: Sockets) -> io::Result<Self> {
         let heard = if heard { Some(hearing()?) } else { None };
-        let allow = allowing(heard.is_some(), network)?;
+        let allow = allowing(heard.is_some(), sockets)?;
         Ok(Self { allow, heard })
     }
 
@@ -373,7 +383,7 @@ impl Filters {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-fn allowing(heard: bool, network: bool) -> io::Result<BpfProgram> {
+fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
     let mut rules: Rules = ALLOWED
         .iter()
         .copied()
@@ -388,7 +398,10 @@ fn allowing(heard: bool, network: bool) -> io::Result<BpfProgram> {
     }
     // Threads and children, but no new namespace.
     rules.insert(libc::SYS_clone, vec![rule(&[none_of(0, NEW_NAMESPACE)?])?]);
-    rules.insert(libc::SYS_socket, sockets(network)?);
+    // Without a network of its own not even a local socket: it could be connected to those of the machine.
+    if sockets == Sockets::Inside {
+        rules.insert(libc::SYS_socket, sockets_inside()?);
+    }
     rules.insert(libc::SYS_socketpair, local_sockets()?);
     rules.insert(libc::SYS_sendto, vec![rule(&[none_of(3, FAST_OPEN)?])?]);
     rules.insert(libc::SYS_sendmsg, vec![rule(&[none_of(2, FAST_OPEN)?])?]);
@@ -427,19 +440,17 @@ const FAST_OPEN: u64 = 0x2000_0000;
 /// The type of a socket without its flags.
 const KIND: u64 = 0xf;
 
-fn sockets(network: bool) -> io::Result<Vec<SeccompRule>> {
+fn sockets_inside() -> io::Result<Vec<SeccompRule>> {
     let (stream, datagram) = (number(libc::SOCK_STREAM), number(libc::SOCK_DGRAM));
     let mut rules = local_sockets()?;
-    if network {
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            // The protocol is part of it: others (MPTCP, SCTP, raw) go past rules made for TCP and UDP.
-            for (kind, protocol) in [(stream, 0), (stream, 6), (datagram, 0), (datagram, 17)] {
-                rules.push(rule(&[
-                    equal(0, number(family))?,
-                    masked(1, KIND, kind)?,
-                    equal(2, protocol)?,
-                ])?);
-            }
+    for family in [libc::AF_INET, libc::AF_INET6] {
+        // The protocol is part of it: others (MPTCP, SCTP, raw) go past rules made for TCP and UDP.
+        for (kind, protocol) in [(stream, 0), (stream, 6), (datagram, 0), (datagram, 17)] {
+            rules.push(rule(&[
+                equal(0, number(family))?,
+                masked(1, KIND, kind)?,
+                equal(2, protocol)?,
+            ])?);
         }
     }
     // Asking for the addresses of one's own interfaces (`NETLINK_ROUTE`).

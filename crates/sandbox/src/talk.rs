@@ -46,6 +46,8 @@ pub(crate) enum Word {
     Stands(Box<Proof>),
     /// It does not, and why.
     Fell(String),
+    /// This user may not have what the cage is made of, and why: for the helper.
+    Closed(String),
     /// Something was tried.
     Saw(Event),
     /// The program has ended with this code (128 and the signal, when one ended it).

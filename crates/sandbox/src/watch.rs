@@ -257,7 +257,7 @@ fn count(folders: &[PathBuf]) -> Space {
 }
 
 /// The processes below process 1 of the cage, as seen from outside.
-fn tree(root: i32) -> Vec<i32> {
+pub(crate) fn tree(root: i32) -> Vec<i32> {
     let mut found = Vec::new();
     let mut left = vec![root];
     while let Some(pid) = left.pop() {

@@ -35,7 +35,7 @@ pub(super) async fn install(
         "--no-progress",
     ]
     .into_iter()
-    .chain(["--no-audit", "--no-fund", "--no-update-notifier"])
+    .chain(["--no-audit", "--no-fund", "--no-update-notifier", "--logs-max=0"])
     .map(str::to_owned)
     .collect();
     argv.push(format!("--prefix={}", tree.display()));

@@ -145,7 +145,10 @@ pub(super) fn read(launcher: &str, words: &[String]) -> Result<Wanted, String> {
     };
     // `npm exec` takes options behind the package too, unless `--` ends them; the others hand on all of it.
     let ended = words.len().saturating_sub(rest.len());
-    let ended = words.get(..ended).and_then(<[String]>::last).is_some_and(|word| word == "--");
+    let ended = words
+        .get(..ended)
+        .and_then(<[String]>::last)
+        .is_some_and(|word| word == "--");
     let arguments = match arguments {
         arguments if launcher != "npm" || ended => arguments,
         [first, arguments @ ..] if first == "--" => arguments,

@@ -192,15 +192,20 @@ impl Room {
         }
     }
 
-    /// A new, empty tree, in place of what was left unfinished. With the lock held.
-    pub(super) fn fresh(&self) -> Result<PathBuf, String> {
-        let failed = |error: io::Error| format!("`{}` cannot be used: {error}", self.folder.display());
-        for entry in fs::read_dir(&self.folder).map_err(failed)?.flatten() {
+    /// Removes what was left unfinished. With the lock held, and where nothing is recorded.
+    pub(super) fn discard(&self) {
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(is_tree) {
-                // What cannot be removed stays; the new tree has another name.
+                // What cannot be removed stays; a new tree has another name.
                 let _stays = fs::remove_dir_all(entry.path());
             }
         }
+    }
+
+    /// A new, empty tree, in place of what was left unfinished. With the lock held.
+    pub(super) fn fresh(&self) -> Result<PathBuf, String> {
+        let failed = |error: io::Error| format!("`{}` cannot be used: {error}", self.folder.display());
+        self.discard();
         for number in 1..10_000 {
             let path = self.folder.join(format!("tree-{number}"));
             match DirBuilder::new().mode(0o700).create(&path) {
