@@ -67,6 +67,7 @@ fn channel() -> io::Result<OwnedFd> {
 }
 
 fn serve(outer: &OwnedFd) -> io::Result<u8> {
+    let _only_a_name = rustix::thread::set_name(c"mantlet-cage");
     let Some((Order::Build(spec, trials), _)) = talk::receive(outer, RecvFlags::empty())? else {
         return Ok(FAILED);
     };
@@ -207,7 +208,7 @@ impl Cage<'_> {
     }
 
     /// Says that the program runs; then watches it until it ends, or must.
-    fn watch(&self, spec: &Spec, listener: Option<OwnedFd>, proof: Proof) -> io::Result<u8> {
+    fn watch(&self, spec: &Spec, mut listener: Option<OwnedFd>, proof: Proof) -> io::Result<u8> {
         let signals = sys::hear_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         if proof.tier < spec.minimum {
             let why = format!(
@@ -246,8 +247,12 @@ impl Cage<'_> {
                 while rustix::io::read(&signals, &mut heard).is_ok_and(|read| read > 0) {}
                 self.signal(Signal::TERM);
             }
-            if let Some(listener) = listener.as_ref().filter(|_| is(3)) {
-                ear.hear(listener.as_fd());
+            if let Some(heard) = listener.as_ref().filter(|_| is(3)) {
+                ear.hear(heard.as_fd());
+            }
+            // Nobody is left who could be heard.
+            if ready.get(3).is_some_and(|flags| flags.contains(PollFlags::HUP)) {
+                listener = None;
             }
             for event in ear.ripe() {
                 self.say(event)?;

@@ -78,15 +78,16 @@ pub(crate) fn run(spec: &Spec, kind: Kind<'_>, inner: OwnedFd, trials: bool) -> 
 
 fn build(spec: &Spec, kind: Kind<'_>, inner: &OwnedFd, trials: bool) -> io::Result<(Pid, OwnedFd)> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The helper may have gone before that was set; and it puts this process into its control group first.
-    match receive::<Order>(inner, RecvFlags::empty())? {
-        Some((Order::Go, _)) => {}
-        _ => sys::leave(NOT_STARTED),
-    }
     let walls = match kind {
         Kind::Namespaces(user, group) => apart(spec, (user, group), inner)?,
         Kind::Basic(scratch) => basic(spec, scratch)?,
     };
+    // Meanwhile the helper has put this process into its control group, where all that it starts will be; or it had gone
+    // before its death could be noticed.
+    match receive::<Order>(inner, RecvFlags::empty())? {
+        Some((Order::Go, _)) => {}
+        _ => sys::leave(NOT_STARTED),
+    }
     if trials {
         try_out(&walls, spec, inner)?;
     }
@@ -251,9 +252,11 @@ fn give_up_privileges() -> io::Result<()> {
     // Without any there is no right to give up more; what is left to be gained, `no_new_privs` withholds.
     if !capabilities(None)?.permitted.is_empty() {
         for capability in 0..=CAPABILITIES {
-            // One that the kernel does not know is an error without effect.
-            let _unknown =
-                remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability));
+            // The first that the kernel does not know is behind the last that it has.
+            if remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability)).is_err()
+            {
+                break;
+            }
         }
         let locked = CapabilitiesSecureBits::NO_ROOT
             | CapabilitiesSecureBits::NO_ROOT_LOCKED

@@ -3,6 +3,7 @@
 //! without the launcher and without its network. Also what starts a container, which is a cage of its own.
 //!
 //! What is installed stays: a server does not change from one start to the next because somebody published something.
+//! Nothing here keeps a person from granting a server the store itself (`write`): that grant is to be refused elsewhere.
 
 mod container;
 mod digest;
@@ -132,7 +133,7 @@ pub async fn prepare(ask: &Ask<'_>, store: &Store, witness: Arc<dyn Witness>) ->
     if let Wanted::Npm(npm) = &wanted
         && let Some(local) = node::local(npm, &ask.machine.directory)
     {
-        let (program, runtime) = local.map_err(Failure::Unfit)?;
+        let (program, runtime) = local.map_err(|why| Failure::Unfit(phase::readable(why.as_bytes())))?;
         return Ok(Launch::Package(of_this_folder(npm, program, runtime)));
     }
     let machine = machine_of(ask);
@@ -144,6 +145,8 @@ pub async fn prepare(ask: &Ask<'_>, store: &Store, witness: Arc<dyn Witness>) ->
     installed(&wanted, &context, store)
         .await
         .map(Launch::Package)
+        // A package has its say in some of the words.
+        .map_err(|why| phase::readable(why.as_bytes()))
         .map_err(|why| Failure::Failed(format!("`{}` could not be made ready: {why}", wanted.package())))
 }
 
@@ -307,12 +310,13 @@ async fn installed(wanted: &Wanted, context: &Context<'_>, store: &Store) -> Res
     };
     let install = timeout(store.patience(), install);
     let record = async {
-        let installed = install.await.map_err(|_| {
+        let mut installed = install.await.map_err(|_| {
             format!(
                 "the installation took longer than {} s",
                 store.patience().as_secs()
             )
         })??;
+        installed.version = phase::readable(installed.version.as_bytes());
         let digests = digests(&tree).await?;
         room.complete((context.ask.server, &asked), &tree, installed, digests)
     };

@@ -330,10 +330,10 @@ fn judge(option: &Given, machine: &Machine) -> Result<(), String> {
         "--device" | "--device-cgroup-rule" | "--volumes-from" | "--cgroup-parent" => {
             Err(of_machine.to_owned())
         }
+        // Without a source it is a new, empty volume.
         "-v" | "--volume" => text
-            .split(':')
-            .next()
-            .map_or(Ok(()), |source| folder(source, machine)),
+            .split_once(':')
+            .map_or(Ok(()), |(source, _)| folder(source, machine)),
         "--mount" => mount(text, machine),
         "--sysctl" if text.starts_with("kernel.") => Err("it would change the machine".to_owned()),
         _ => Ok(()),
@@ -506,7 +506,7 @@ mod tests {
                 "docker run --cap-drop all --security-opt no-new-privileges:true --pids-limit=9 -m 1g --network bridge a",
                 "docker run --cap-drop all --security-opt no-new-privileges:true --pids-limit=9 -m 1g --network bridge a".to_owned(),
             ),
-            ("docker run -v data:/data -v /home/alice/notes:/n --mount type=bind,src=/srv/x,dst=/y a", format!("docker run {HELD} -v data:/data -v /home/alice/notes:/n --mount type=bind,src=/srv/x,dst=/y a")),
+            ("docker run -v data:/data -v /etc -v /home/alice/notes:/n --mount type=bind,src=/srv/x,dst=/y a", format!("docker run {HELD} -v data:/data -v /etc -v /home/alice/notes:/n --mount type=bind,src=/srv/x,dst=/y a")),
             ("docker run --privileged=false --cap-add NET_BIND_SERVICE a", format!("docker run {HELD} --privileged=false --cap-add NET_BIND_SERVICE a")),
         ] {
             assert_eq!(run(text).as_deref(), Ok(hardened.as_str()), "{text}");
@@ -558,6 +558,7 @@ mod tests {
             "-v /srv/./..:/x",
             "-v //etc:/x",
             "--mount type=bind,source=/,target=/x",
+            "--mount type=bind,\"source=/etc\",target=/x",
             "--mount type=bind,src=/proc,dst=/x",
             "--mount type=volume,src=x,dst=/y,volume-opt=device=/",
             "-d",

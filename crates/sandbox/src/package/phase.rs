@@ -23,6 +23,8 @@ use crate::spec::{Grant, Limits, Spec};
 const KEPT: usize = 16 << 10;
 /// What is shown of it: lines, and letters.
 const SHOWN: (usize, usize) = (12, 1_600);
+/// What tells nothing, or of files that are gone by then.
+const IDLE: &[&str] = &["Log files were not written", "A complete log of this run"];
 /// Hosts that are named in a message.
 const NAMED: usize = 8;
 
@@ -228,7 +230,7 @@ async fn end_of(mut pipe: pipe::Receiver) -> Vec<u8> {
 }
 
 /// Without what would move the cursor of a terminal, or turn the direction of writing.
-fn readable(bytes: &[u8]) -> String {
+pub(super) fn readable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let moves = |letter: char| {
         letter.is_control() && letter != '\n'
@@ -241,7 +243,7 @@ fn last(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim_end)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !IDLE.iter().any(|word| line.contains(word)))
         .collect();
     let lines = lines
         .get(lines.len().saturating_sub(SHOWN.0)..)

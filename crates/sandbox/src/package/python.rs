@@ -43,10 +43,14 @@ pub(super) async fn install(
     } else {
         make(wanted, &environment)
     };
-    let step = Step {
+    let mut step = Step {
         write: Some(tree),
         ..step
     };
+    // pyenv has one program for all versions.
+    let version = wanted.python.clone();
+    let version = version.map(|version| ("PYENV_VERSION".to_owned(), version));
+    step.environment.extend(version);
     phase::run(step, context.machine, context.witness)
         .await
         .map_err(|why| made_not(&why, wanted, by_uv))?;

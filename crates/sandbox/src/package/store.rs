@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -197,7 +197,10 @@ impl Room {
         for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             if entry.file_name().to_str().is_some_and(is_tree) {
                 // What cannot be removed stays; a new tree has another name.
-                let _stays = fs::remove_dir_all(entry.path());
+                let _stays = fs::remove_dir_all(entry.path()).or_else(|_| {
+                    open_up(entry.path());
+                    fs::remove_dir_all(entry.path())
+                });
             }
         }
     }
@@ -263,6 +266,18 @@ impl Room {
         };
         write().map_err(|error: io::Error| failed(error.to_string()))?;
         Ok(record)
+    }
+}
+
+/// Folders that an installation closed, even to their owner, would fill the disk bit by bit.
+fn open_up(folder: PathBuf) {
+    let mut left = vec![folder];
+    while let Some(path) = left.pop() {
+        if path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+            let _closed = fs::set_permissions(&path, fs::Permissions::from_mode(0o700));
+            let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+            left.extend(entries.map(|entry| entry.path()));
+        }
     }
 }
 
@@ -347,8 +362,11 @@ mod tests {
         let tree = room.fresh().unwrap();
         fs::write(tree.join("x"), "x").unwrap();
         assert_eq!(room.record().unwrap(), None);
-        let tree = room.fresh().unwrap();
-        assert!(!tree.join("x").exists(), "what was unfinished is gone");
+        fs::create_dir_all(tree.join("closed/within")).unwrap();
+        fs::set_permissions(tree.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
+        let again = room.fresh().unwrap();
+        assert_eq!(again, tree, "what was unfinished is gone");
+        assert!(!tree.join("x").exists());
         let installed = Installed {
             package: "p".to_owned(),
             version: "1.0.0".to_owned(),
