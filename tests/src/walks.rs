@@ -262,10 +262,7 @@ impl<'a> Walk<'a> {
             .replace("{node}", &peers::node().to_string_lossy())
             .replace("{dir}", &self.work())
             .replace("{page}", &self.page)
-            .replace(
-                "{page_host}",
-                self.page.trim_start_matches("http://").trim_end_matches('/'),
-            )
+            .replace("{page_host}", self.page_host())
     }
 
     fn page_host(&self) -> &str {

@@ -10,27 +10,36 @@ use crate::run::{command, has, root, run};
 
 const LOCKS: &[&str] = &["package.json", "package-lock.json", "requirements.txt"];
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Where they are pinned: those that must work, and apart from them those with known holes.
+const PINNED: &[&str] = &["tests/peers", "tests/peers/vulnerable"];
 
 pub fn install(_arguments: &[String]) -> Result<()> {
-    let directory = root().join("tests/peers");
+    for pinned in PINNED {
+        install_into(pinned)?;
+    }
+    Ok(())
+}
+
+fn install_into(pinned: &str) -> Result<()> {
+    let directory = root().join(pinned);
     let stamp = directory.join("node_modules/.mantlet-peers");
     let wanted = locks(&directory)?;
     if std::fs::read_to_string(&stamp).is_ok_and(|have| have == wanted)
         && directory.join(".venv/bin/python").exists()
     {
-        println!("== peers: installed already");
+        println!("== peers: those of {pinned} are installed already");
         return Ok(());
     }
     tools()?;
     let mut npm = command("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
     run(
-        "peers: npm packages of tests/peers/package-lock.json, into tests/peers/node_modules",
+        &format!("peers: npm packages of {pinned}/package-lock.json, into {pinned}/node_modules"),
         npm.current_dir(&directory),
         PATIENCE,
     )?;
     let mut venv = command("python3", &["-m", "venv", "--clear", ".venv"]);
     run(
-        "peers: a Python environment, in tests/peers/.venv",
+        &format!("peers: a Python environment, in {pinned}/.venv"),
         venv.current_dir(&directory),
         PATIENCE,
     )?;
@@ -46,7 +55,7 @@ pub fn install(_arguments: &[String]) -> Result<()> {
     ];
     let python = directory.join(".venv/bin/python");
     run(
-        "peers: Python packages of tests/peers/requirements.txt, into it",
+        &format!("peers: Python packages of {pinned}/requirements.txt, into it"),
         command(&python.to_string_lossy(), &pip).current_dir(&directory),
         PATIENCE,
     )?;

@@ -1,17 +1,23 @@
 //! `mantlet cage`: any command in the sandbox, with the grants of the command line.
 
+mod streams;
+
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use mantlet_config::cage::Cage;
 use mantlet_config::{Settings, Transport};
+use mantlet_gateway::Start;
 use mantlet_sandbox::egress::{self, Budget, Rule, Witness};
 use mantlet_sandbox::{Event, Fell, Outcome, Said, Spec, Streams};
 
+use tokio::signal::unix::SignalKind;
+
 use crate::failure::{self, Failure};
 use crate::grants::Grants;
-use crate::{run, state, term};
+use crate::{state, term};
 
 #[derive(Debug, Args)]
 #[command(
@@ -29,17 +35,12 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8, Failure> {
-    let mut spec = spec(options.command, &options.grants)?;
-    let hints =
-        mantlet_sandbox::settle(&mut spec, &mantlet_gateway::machine()).map_err(Failure::wrong_use)?;
-    for hint in hints {
-        term::say(&format!("mantlet: note: {hint}"));
-    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::could_not_run(format!("no runtime: {error}")))?;
     let outcome = runtime.block_on(async {
+        let spec = spec(options.command, &options.grants).await?;
         if options.proof {
             prove(&spec).await
         } else {
@@ -50,7 +51,7 @@ pub(crate) fn run(options: Options) -> Result<u8, Failure> {
     outcome
 }
 
-fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
+async fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
     let settings = Settings::wrap("cage", argv, &state::directory())
         .map_err(|problems| Failure::wrong_use(problems.render(false)))?;
     let Some(Transport::Command(mut line)) =
@@ -62,13 +63,24 @@ fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
     let Cage::On(cage) = &line.cage else {
         return Err(Failure::could_not_run("there is no cage"));
     };
-    let mut spec = mantlet_gateway::spec(&line, cage);
+    let name = crate::wrap::name_of(&line.argv);
+    let (start, hints) = mantlet_gateway::ready(&name, &line, cage, Arc::new(Teller))
+        .await
+        .map_err(Failure::wrong_use)?;
+    for hint in hints {
+        term::say(&format!("mantlet: note: {hint}"));
+    }
+    let Start::Caged(mut spec) = start else {
+        return Err(Failure::wrong_use(
+            "a container is a cage of its own and needs the rights of its user: run it by `mantlet wrap`",
+        ));
+    };
     for (to, detour) in detours {
         let to = to.to_string();
         let grants = spec.network.iter_mut().filter(|grant| grant.to_string() == to);
         grants.for_each(|grant| grant.dial = Some(detour));
     }
-    Ok(spec)
+    Ok(*spec)
 }
 
 async fn prove(spec: &Spec) -> Result<u8, Failure> {
@@ -92,39 +104,54 @@ async fn prove(spec: &Spec) -> Result<u8, Failure> {
     })
 }
 
+/// Longest from being asked to end to being ended.
+const GRACE: Duration = Duration::from_secs(10);
+/// The code of a command that was ended by SIGTERM before it ran.
+const ASKED: u8 = 143;
+/// And of one that was killed.
+const KILLED: u8 = 137;
+
 async fn caged(spec: &Spec) -> Result<u8, Failure> {
-    let asked = run::asked_to_end()?;
-    tokio::pin!(asked);
-    let streams = Streams {
-        input: Stdio::inherit(),
-        output: Stdio::inherit(),
-        errors: Stdio::inherit(),
-    };
+    let mut signals = signals()?;
+    let (streams, piped) = streams::streams();
     let (mut helper, mut cage) = mantlet_sandbox::start(spec, streams, false).map_err(fell)?;
-    let mut asked_before = false;
+    let shown = streams::carry(piped, &mut helper);
     let stood = tokio::select! {
         stood = cage.stands() => Some(stood.map_err(fell)?),
-        () = &mut asked => None,
+        Some(_) = signals.recv() => None,
     };
     if stood.is_none() {
         drop(cage);
         helper.wait().await?;
-        return Ok(143);
+        return Ok(ASKED);
     }
     let egress = cage.doors().map(|doors| {
         let rule = Rule::Granted(spec.network.clone());
         tokio::spawn(egress::serve(doors, rule, Budget::default(), Arc::new(Teller)))
     });
+    let mut deadline = None;
     let code = loop {
+        let late = async {
+            match deadline {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
             said = cage.said() => match said? {
                 Some(Said::Saw(event)) => tell(&event),
                 Some(Said::Ended(code)) => break code,
-                None => break 137,
+                None => break KILLED,
             },
-            () = &mut asked, if !asked_before => {
-                asked_before = true;
-                cage.terminate();
+            Some(signal) = signals.recv() => {
+                cage.signal(signal);
+                if signal == rustix::process::Signal::TERM.as_raw() {
+                    deadline = deadline.or(tokio::time::Instant::now().checked_add(GRACE));
+                }
+            }
+            () = late => {
+                deadline = None;
+                cage.kill();
             }
         }
     };
@@ -133,7 +160,32 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
     }
     drop(cage);
     helper.wait().await?;
+    for task in shown {
+        drop(task.await);
+    }
     Ok(code)
+}
+
+/// What is handed on to the command.
+fn signals() -> Result<tokio::sync::mpsc::Receiver<i32>, Failure> {
+    let (tell, told) = tokio::sync::mpsc::channel(8);
+    for kind in [
+        SignalKind::terminate(),
+        SignalKind::interrupt(),
+        SignalKind::hangup(),
+        SignalKind::quit(),
+        SignalKind::user_defined1(),
+        SignalKind::user_defined2(),
+    ] {
+        let mut heard = tokio::signal::unix::signal(kind)?;
+        let tell = tell.clone();
+        tokio::spawn(async move {
+            while heard.recv().await.is_some() {
+                let _full = tell.try_send(kind.as_raw_value());
+            }
+        });
+    }
+    Ok(told)
 }
 
 fn fell(fell: Fell) -> Failure {
@@ -167,6 +219,13 @@ fn tell(event: &Event) {
         },
         Event::Lookup { name } => format!("BREACH: `{}` was looked up and is not granted", plain(name)),
         Event::Call { name, times } => format!("BREACH: the call `{name}` was refused ({times} times)"),
+        Event::Planted { path, removed } => {
+            let done = if *removed { ", and was taken away" } else { "" };
+            format!(
+                "BREACH: `{}` appeared, which makes programs of its owner run something{done}",
+                plain(path)
+            )
+        }
         Event::Limit { name, used, granted } => {
             format!("BREACH: ended for its use of {name}: {used} used, {granted} granted")
         }

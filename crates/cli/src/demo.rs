@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use clap::Args;
 use mantlet_config::{ProcessEnvironment, Settings};
-use mantlet_gateway::Gateway;
 use mantlet_gateway::listen::http::{Listener, serve};
+use mantlet_gateway::{Gateway, Halves};
 use tokio::sync::oneshot;
 
 use crate::failure::{self, Failure};
@@ -81,7 +81,7 @@ async fn show(options: &Options, settings: Settings, scratch: &Path) -> Result<u
     ));
     let token = state::token(&settings.identity.token_file)?;
     let shown = token.expose().to_owned();
-    let gateway = run::gateway(settings, Some(token))?;
+    let gateway = run::gateway(settings, Some(token), Halves::One)?;
     let listener = Listener::bind(&gateway).await?;
     let address = listener.address()?;
     let note = run::keep_note(&gateway, "demo", Some(address.to_string()));

@@ -5,14 +5,15 @@ mod cage;
 mod demo;
 mod failure;
 mod grants;
+mod launcher;
 mod log;
 mod run;
 mod schema;
 mod serve;
+mod split;
 mod state;
 mod status;
 mod term;
-mod warden;
 mod wrap;
 
 use std::process::ExitCode;
@@ -69,20 +70,19 @@ enum Command {
         /// Which one.
         kind: demo::servers::Kind,
     },
-    #[command(hide = true)]
-    Warden {
-        /// The process id of the gateway.
-        gateway: u32,
-    },
 }
 
 fn main() -> ExitCode {
-    // Before there is a thread, and before anything is read: this process builds a cage.
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == mantlet_sandbox::HELPER)
-    {
+    // Before there is a thread, and before anything is read: this process is no command, but a part of another's.
+    let argument = std::env::args_os().nth(1).unwrap_or_default();
+    if argument == mantlet_sandbox::HELPER {
         return ExitCode::from(mantlet_sandbox::help());
+    }
+    if argument == mantlet_sandbox::KEEPER {
+        return ExitCode::from(mantlet_sandbox::look_after());
+    }
+    if argument == mantlet_gateway::launcher::LAUNCHER {
+        return failure::exit(launcher::run());
     }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -106,7 +106,6 @@ fn main() -> ExitCode {
         Command::Schema => schema::run(),
         Command::Completions { shell } => schema::completions(shell),
         Command::DemoServer { kind } => demo::servers::run(kind),
-        Command::Warden { gateway } => warden::run(gateway),
     };
     failure::exit(outcome)
 }

@@ -8,7 +8,7 @@ use anyhow::Result;
 use mantlet_access::LocalToken;
 use mantlet_audit::Log;
 use mantlet_config::Settings;
-use mantlet_gateway::{Gateway, SystemClock};
+use mantlet_gateway::{Gateway, Halves, SystemClock};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::failure::Failure;
@@ -43,8 +43,11 @@ pub(crate) fn talk(default: &str) {
 }
 
 /// A gateway with its log. Within the runtime.
-pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<Arc<Gateway>, Failure> {
-    crate::warden::start();
+pub(crate) fn gateway(
+    settings: Settings,
+    token: Option<LocalToken>,
+    halves: Halves,
+) -> Result<Arc<Gateway>, Failure> {
     // A file that reached its allowed size is for the log what a full disk is, and no reason to be killed.
     let _stays_set = signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw()));
     let audit = mantlet_audit::Settings {
@@ -60,7 +63,7 @@ pub(crate) fn gateway(settings: Settings, token: Option<LocalToken>) -> Result<A
             torn.display()
         ));
     }
-    Gateway::new(settings, log, token, Arc::new(SystemClock))
+    Gateway::new(settings, log, token, Arc::new(SystemClock), halves)
         .map_err(|error| Failure::could_not_run(error.to_string()))
 }
 

@@ -1,17 +1,20 @@
-//! `mantlet serve`: the gateway over HTTP, for the servers of a configuration file.
+//! `mantlet serve`: the gateway over HTTP, for the servers of a configuration file. This is the process that faces the
+//! network; it starts nothing (`split`).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use mantlet_access::LocalToken;
 use mantlet_config::{ProcessEnvironment, Settings};
-use mantlet_gateway::Gateway;
+use mantlet_gateway::launcher::{Launcher, Look};
 use mantlet_gateway::listen::http::{Listener, serve};
+use mantlet_gateway::{Gateway, Halves};
 use tokio::signal::unix::Signal;
 
 use crate::failure::{self, Failure};
-use crate::{run, state, term};
+use crate::{run, split, state, term};
 
 /// Between two looks at the configuration file.
 const LOOK: Duration = Duration::from_secs(2);
@@ -38,7 +41,15 @@ pub(crate) fn run(options: &Options) -> Result<u8, Failure> {
         return Ok(failure::FINE);
     }
     run::talk("info");
-    run::runtime()?.block_on(serve_until_asked(options, settings))
+    let (running, line, settings) = split::start(&options.config)?;
+    let token = state::token(&settings.identity.token_file)?;
+    let itself = split::confine(&settings, &options.config, &running)?;
+    let outcome = run::runtime()?.block_on(async {
+        let launcher = Launcher::new(line)?;
+        serve_until_asked(options, settings, token, Halves::Two { launcher, itself }).await
+    });
+    running.wait();
+    outcome
 }
 
 fn load(path: &Path) -> Result<Settings, Failure> {
@@ -48,9 +59,13 @@ fn load(path: &Path) -> Result<Settings, Failure> {
         .map_err(|problems| Failure::wrong_use(problems.render(coloured)))
 }
 
-async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, Failure> {
+async fn serve_until_asked(
+    options: &Options,
+    settings: Settings,
+    token: LocalToken,
+    halves: Halves,
+) -> Result<u8, Failure> {
     let token_file = settings.identity.token_file.clone();
-    let token = state::token(&token_file)?;
     let address = settings.listen.address;
     let started_with = settings.clone();
     let names: Vec<String> = settings
@@ -59,7 +74,7 @@ async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, 
         .map(|server| server.name.clone())
         .collect();
     let anonymous = settings.identity.anonymous;
-    let gateway = run::gateway(settings, Some(token))?;
+    let gateway = run::gateway(settings, Some(token), halves)?;
     let listener = Listener::bind(&gateway)
         .await
         .map_err(|error| Failure::could_not_run(format!("`{address}` could not be listened on: {error}")))?;
@@ -75,11 +90,41 @@ async fn serve_until_asked(options: &Options, settings: Settings) -> Result<u8, 
         reload_asked,
     );
     let reloading = tokio::spawn(reloading);
+    let mut lost = false;
+    let end = async {
+        tokio::select! {
+            () = end => {}
+            () = without_launcher(&gateway) => lost = true,
+        }
+    };
     serve(Arc::clone(&gateway), listener, end).await;
     reloading.abort();
     gateway.close().await;
     drop(note);
+    if let Some(launcher) = launcher(&gateway) {
+        launcher.leave();
+    }
+    if lost {
+        return Err(Failure::could_not_run(
+            "the launcher has gone, and no server could be started any more: start the gateway again",
+        ));
+    }
     Ok(failure::FINE)
+}
+
+fn launcher(gateway: &Gateway) -> Option<&Launcher> {
+    match gateway.halves() {
+        Halves::Two { launcher, .. } => Some(launcher),
+        Halves::One => None,
+    }
+}
+
+/// Resolves when the launcher has gone: what runs may end, as when the gateway is asked to end.
+async fn without_launcher(gateway: &Gateway) {
+    match launcher(gateway) {
+        Some(launcher) => launcher.gone().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
@@ -99,21 +144,26 @@ fn greet(address: &str, names: &[String], token_file: &Path, anonymous: bool) {
     }
 }
 
-/// Takes a changed configuration file, or says why not and keeps the old one. Looks at the contents: a changed
-/// link or a file that was swapped is seen as well.
+/// Takes a changed configuration file, or says why not and keeps the old one. It is the launcher that looks, at the
+/// contents: a changed link or a file that was swapped is seen as well.
 async fn reload(gateway: Arc<Gateway>, path: PathBuf, started_with: Settings, mut asked: Signal) {
-    let mut known = std::fs::read(&path).unwrap_or_default();
+    let Some(launcher) = launcher(&gateway) else {
+        return;
+    };
     loop {
         let told = tokio::select! {
             _ = asked.recv() => true,
             () = tokio::time::sleep(LOOK) => false,
         };
-        let Ok(now) = std::fs::read(&path) else { continue };
-        if now == known && !told {
-            continue;
-        }
-        known = now;
-        match mantlet_config::load(&path, &ProcessEnvironment) {
+        let found = match launcher.look(told).await {
+            Ok(Look::Same) => continue,
+            Ok(Look::Text(text)) => mantlet_config::of(&text, &path, &ProcessEnvironment)
+                .map_err(|problems| problems.render(false)),
+            Ok(Look::Problems(problems)) => Err(problems),
+            // The end is on its way.
+            Err(_) => return,
+        };
+        match found {
             Ok(settings) => {
                 let fixed = fixed(&started_with, &settings);
                 match gateway.replace(settings).await {
@@ -129,7 +179,7 @@ async fn reload(gateway: Arc<Gateway>, path: PathBuf, started_with: Settings, mu
                 }
             }
             Err(problems) => {
-                term::say(&problems.render(false));
+                term::say(&problems);
                 term::say("the new configuration is not taken, the old one stays");
             }
         }
@@ -156,6 +206,10 @@ fn fixed(before: &Settings, after: &Settings) -> Vec<&'static str> {
         (
             "`audit.durability`",
             before.audit.durability != after.audit.durability,
+        ),
+        (
+            "the network, which this process closed to itself since no server needed it",
+            !split::connects(before) && split::connects(after),
         ),
     ];
     changed

@@ -85,6 +85,10 @@ fn show(note: Raw<'_>) {
         on,
     ));
     let Some(status) = note.get("status") else { return };
+    if let Some(itself) = status.get("itself") {
+        term::print("\n  itself");
+        show_controls(itself, on);
+    }
     for server in status.get("servers").into_iter().flat_map(Raw::items) {
         show_server(server, on);
     }
@@ -134,11 +138,15 @@ fn show_server(server: Raw<'_>, on: bool) {
             "    {strays} messages that nobody waited for were dropped"
         ));
     }
+    show_controls(server, on);
+}
+
+fn show_controls(holder: Raw<'_>, on: bool) {
     for (key, mark, colour) in [
         ("in_force", "+", Colour::Green),
         ("not_in_force", "-", Colour::Red),
     ] {
-        for control in server
+        for control in holder
             .get(key)
             .into_iter()
             .flat_map(Raw::items)

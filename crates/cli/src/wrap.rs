@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use mantlet_config::{ProcessEnvironment, Settings, Transport};
+use mantlet_gateway::Halves;
 use mantlet_gateway::listen::stdio;
 
 use crate::failure::{self, Failure};
@@ -61,12 +62,12 @@ fn settings(options: Options) -> Result<Settings, Failure> {
     let process = std::process::id().to_string();
     settings.audit.path = settings.audit.path.join(process);
     for server in &mut settings.servers {
-        if let Transport::Command(line) = &mut server.transport {
-            if !options.grants.apply(line)?.is_empty() {
-                return Err(Failure::wrong_use(
-                    "`=ADDR:PORT` in `--net` is for `mantlet cage` only: write HOST:PORT",
-                ));
-            }
+        if let Transport::Command(line) = &mut server.transport
+            && !options.grants.apply(line)?.is_empty()
+        {
+            return Err(Failure::wrong_use(
+                "`=ADDR:PORT` in `--net` is for `mantlet cage` only: write HOST:PORT",
+            ));
         }
     }
     Ok(settings)
@@ -96,7 +97,7 @@ fn from_file(path: &Path, name: Option<&str>) -> Result<Settings, Failure> {
 }
 
 /// A name out of a command: of the package that a launcher runs, else of the program.
-fn name_of(command: &[String]) -> String {
+pub(crate) fn name_of(command: &[String]) -> String {
     let program = command.first().map(String::as_str).unwrap_or_default();
     let base = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
     let launchers = [
@@ -141,7 +142,7 @@ async fn wrap(settings: Settings) -> Result<u8, Failure> {
         .map(|server| server.name.clone())
         .unwrap_or_default();
     let log = settings.audit.path.clone();
-    let gateway = run::gateway(settings, None)?;
+    let gateway = run::gateway(settings, None, Halves::One)?;
     let note = run::keep_note(&gateway, "wrap", None);
     let end = run::asked_to_end()?;
     let subject = local_user();

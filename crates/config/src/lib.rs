@@ -41,11 +41,30 @@ pub use settings::{
 /// # Errors
 /// The file cannot be read, or it has problems: all that were found, each with its place.
 pub fn load(path: &Path, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
-    let name = path.display().to_string();
-    let text = read_text(path).map_err(|problem| Diagnosis::of_file(&name, problem))?;
+    of(&read(path)?, path, lookup)
+}
+
+/// The text of a configuration file, for whoever hands it on to be understood elsewhere.
+///
+/// # Errors
+/// The file cannot be read, or it is too large or no UTF-8.
+pub fn read(path: &Path) -> Result<String, Diagnosis> {
+    read_text(path).map_err(|problem| Diagnosis::of_file(&path.display().to_string(), problem))
+}
+
+/// What a configuration file with this text means: as `load`, without reading it.
+///
+/// # Errors
+/// Every problem that was found, each with its place.
+pub fn of(text: &str, path: &Path, lookup: &dyn Lookup) -> Result<Settings, Diagnosis> {
     // As it was named, and where links lead: neither may be written by a server.
     let paths = [std::path::absolute(path), path.canonicalize()];
-    understand(&text, &name, paths.into_iter().flatten().collect(), lookup)
+    understand(
+        text,
+        &path.display().to_string(),
+        paths.into_iter().flatten().collect(),
+        lookup,
+    )
 }
 
 /// Reads a configuration from text. `name` is what the messages call it, usually the path of the file.

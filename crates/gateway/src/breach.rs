@@ -186,6 +186,14 @@ fn tell(event: &Event) -> Told {
             item: name.clone(),
             text: format!("the system call `{name}` was refused, {times} times"),
         },
+        Event::Planted { path, removed } => {
+            let path = plain(path);
+            let done = if *removed { ", and was taken away" } else { "" };
+            Told {
+                text: format!("`{path}` appeared, which makes programs of its owner run something{done}"),
+                item: path,
+            }
+        }
         Event::Limit { name, used, granted } => Told {
             item: name.clone(),
             text: format!("ended for its use of {name}: {used} used, {granted} granted"),

@@ -12,6 +12,7 @@ use mantlet_wire::Caps;
 
 use crate::client::lock;
 use crate::clock::Clock;
+use crate::launcher::Halves;
 use crate::recorder::Recorder;
 use crate::refusal::{Reason, Refusal};
 use crate::session::Clients;
@@ -97,6 +98,7 @@ pub struct Gateway {
     in_force: ArcSwap<InForce>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) clients: Clients,
+    halves: Halves,
     pub(crate) token: Option<LocalToken>,
     recorder: Arc<Recorder>,
     pool: ArcSwap<Pool>,
@@ -113,7 +115,8 @@ impl std::fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// Makes a gateway from checked settings. `token` is what HTTP callers must show; without it only the
+    /// Makes a gateway from checked settings. With two processes the settings are those that the launcher has
+    /// put in force. `token` is what HTTP callers must show; without it only the
     /// local user of stdio, or anonymous callers where the settings say so, are let in.
     ///
     /// # Errors
@@ -123,6 +126,7 @@ impl Gateway {
         audit: Log,
         token: Option<LocalToken>,
         clock: Arc<dyn Clock>,
+        halves: Halves,
     ) -> Result<Arc<Self>, StartError> {
         let durability = settings.audit.durability;
         let pool = pool_for(&settings)?;
@@ -130,6 +134,7 @@ impl Gateway {
             in_force: ArcSwap::from_pointee(InForce::new(settings, None)?),
             clock,
             clients: Clients::default(),
+            halves,
             token,
             recorder: Arc::new(Recorder::new(audit, durability)),
             pool: ArcSwap::from_pointee(pool),
@@ -139,7 +144,7 @@ impl Gateway {
         }))
     }
 
-    /// Takes a new configuration. Servers whose settings did not change keep their connections; what a new
+    /// Takes a new configuration; with two processes the one that the launcher found last. Servers whose settings did not change keep their connections; what a new
     /// policy no longer allows is refused from the next message on.
     ///
     /// # Errors
@@ -150,6 +155,7 @@ impl Gateway {
         if needs_tls(&next.settings) && !self.pool.load().has_roots() {
             self.pool.store(Arc::new(pool_for(&next.settings)?));
         }
+        self.halves.take().await.map_err(StartError::Machine)?;
         let gone: Vec<Arc<Server>> = before
             .servers
             .iter()
@@ -200,6 +206,12 @@ impl Gateway {
             ));
         }
         Ok(place)
+    }
+
+    /// Of how many processes it is made.
+    #[must_use]
+    pub fn halves(&self) -> &Halves {
+        &self.halves
     }
 
     pub(crate) fn is_draining(&self) -> bool {

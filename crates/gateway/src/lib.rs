@@ -5,6 +5,7 @@ mod client;
 mod clock;
 mod forward;
 mod gateway;
+pub mod launcher;
 mod links;
 pub mod listen;
 mod names;
@@ -21,5 +22,6 @@ mod upstream;
 
 pub use clock::{Clock, SystemClock};
 pub use gateway::{Gateway, StartError};
+pub use launcher::Halves;
 pub use status::{Practice, ServerStatus, Status};
-pub use upstream::process::caged::{machine, spec};
+pub use upstream::process::prepare::{Start, machine, ready};

@@ -128,6 +128,7 @@ async fn open_link(
         hello: &client.hello,
         offered: &offered,
         unsolicited,
+        halves: gateway.halves(),
         place: Place::new(gateway, client),
     };
     match open::open(opening).await {

@@ -3,17 +3,20 @@
 
 use mantlet_config::cage::Cage;
 use mantlet_config::{Protocol, Transport};
+use mantlet_sandbox::Itself;
 use serde::Serialize;
 
-use crate::Gateway;
 use crate::upstream::Server;
 use crate::upstream::health::View;
+use crate::{Gateway, Halves};
 
 /// The state of one gateway process.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Sessions and stateless clients that are known now.
     pub clients: usize,
+    /// What holds the gateway itself.
+    pub itself: Itself,
     /// Per server, in the order of the configuration.
     pub servers: Vec<ServerStatus>,
     /// The fifteen practices, in their order.
@@ -63,6 +66,7 @@ impl Gateway {
         let in_force = self.in_force();
         Status {
             clients: self.clients.count(),
+            itself: itself(self.halves()),
             servers: in_force
                 .servers
                 .iter()
@@ -70,6 +74,20 @@ impl Gateway {
                 .collect(),
             practices: practices(self),
         }
+    }
+}
+
+/// What was found out when the walls were raised; a gateway of one process has none.
+fn itself(halves: &Halves) -> Itself {
+    match halves {
+        Halves::Two { itself, .. } => itself.clone(),
+        Halves::One => Itself {
+            in_force: Vec::new(),
+            not_in_force: vec![
+                "one process, which starts servers itself: it has all rights of this user (`serve` is two)"
+                    .to_owned(),
+            ],
+        },
     }
 }
 

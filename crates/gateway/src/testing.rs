@@ -13,7 +13,7 @@ use crate::client::{Client, Endpoint, Hello};
 use crate::upstream::mux::Mux;
 use crate::upstream::sse::Sse;
 use crate::upstream::{Event, Greeting, Link, Server, Wire};
-use crate::{Gateway, SystemClock};
+use crate::{Gateway, Halves, SystemClock};
 
 pub(crate) fn json(value: &serde_json::Value) -> Json {
     Json::from_value(value)
@@ -52,7 +52,8 @@ pub(crate) fn gateway(settings: Settings) -> Arc<Gateway> {
         segment_bytes: 1 << 20,
         instance: "test".to_owned(),
     };
-    Gateway::new(settings, Log::open(log).unwrap(), None, Arc::new(SystemClock)).unwrap()
+    let log = Log::open(log).unwrap();
+    Gateway::new(settings, log, None, Arc::new(SystemClock), Halves::One).unwrap()
 }
 
 /// A link to the gateway's one server, of the initialize era. What is sent to the server arrives in the queue.

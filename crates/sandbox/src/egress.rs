@@ -29,7 +29,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize};
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use self::book::Book;
@@ -58,6 +59,18 @@ pub struct Doors {
 pub trait Witness: Send + Sync + 'static {
     /// One more attempt.
     fn saw(&self, event: Event);
+
+    /// Serves the network of a cage of which the witness is told, until the task is aborted: here, unless another process
+    /// has the network.
+    fn open(
+        &self,
+        doors: Doors,
+        grants: Vec<Grant>,
+        budget: Budget,
+        witness: Arc<dyn Witness>,
+    ) -> JoinHandle<io::Result<()>> {
+        tokio::spawn(serve(doors, Rule::Granted(grants), budget, witness))
+    }
 }
 
 /// Whom the program may reach.
@@ -70,7 +83,7 @@ pub enum Rule {
 }
 
 /// How much of the network one cage may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 pub struct Budget {
     /// Connections at a time, those that have not said anything yet among them.
     pub connections: usize,

@@ -27,6 +27,13 @@ pub enum Event {
         /// How often since the last such event.
         times: u64,
     },
+    /// A file appeared in a granted folder that makes programs of its owner run something.
+    Planted {
+        /// Where.
+        path: String,
+        /// Whether it was taken away: it belongs nowhere.
+        removed: bool,
+    },
     /// A limit was exceeded, and the program ended for it.
     Limit {
         /// Which one: `memory`, `processes`, `disk`, `files`.
@@ -63,7 +70,7 @@ impl Event {
     pub fn is_breach(&self) -> bool {
         match self {
             Self::Connect { outcome, .. } => matches!(outcome, Outcome::Refused(_)),
-            Self::Lookup { .. } | Self::Call { .. } | Self::Limit { .. } => true,
+            Self::Lookup { .. } | Self::Call { .. } | Self::Planted { .. } | Self::Limit { .. } => true,
         }
     }
 }

@@ -16,10 +16,13 @@ use rustix::process::{
 
 use crate::basic::Scratch;
 use crate::event::Event;
+use crate::guarded::StandIns;
 use crate::heard::Ear;
 use crate::init::{self, Kind};
 use crate::limits::Group;
+use crate::plants::Plants;
 use crate::proof::{self, Proof, Trial};
+use crate::seccomp;
 use crate::spec::Spec;
 use crate::sys::{self, Forked};
 use crate::talk::{self, Order, Word};
@@ -72,6 +75,7 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
         return Ok(FAILED);
     };
     let _already_one = rustix::process::setsid();
+    let stand_ins = StandIns::make(&spec.write);
     let user = Kind::Namespaces(geteuid().as_raw(), getegid().as_raw());
     let scratch;
     let stood = match attempt(outer, &spec, user, trials)? {
@@ -85,7 +89,10 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
     match stood {
         Attempt::Stood(cage, listener, proof) => {
             let_go_of_streams()?;
-            cage.watch(&spec, listener, *proof)
+            seccomp::confine_helper()?;
+            let code = cage.watch(&spec, listener, *proof);
+            drop(stand_ins);
+            code
         }
         Attempt::Gone(code) => Ok(code),
         Attempt::Closed(why) => Err(io::Error::other(why)),
@@ -223,6 +230,7 @@ impl Cage<'_> {
         }
         talk::send(self.outer, &Word::Stands(Box::new(proof)), &[])?;
         let mut ear = Ear::new(spec);
+        let plants = Plants::watch(&spec.write);
         let mut watch = Watch::new(spec, self.pid, self.group.as_ref());
         loop {
             let mut waiting = vec![
@@ -235,6 +243,7 @@ impl Cage<'_> {
                     .iter()
                     .map(|listener| PollFd::new(listener, PollFlags::IN)),
             );
+            waiting.extend(plants.iter().map(|plants| PollFd::new(plants, PollFlags::IN)));
             let pause = Timespec::try_from(watch.pause()).map_err(io::Error::other)?;
             poll(&mut waiting, Some(&pause))?;
             let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
@@ -254,7 +263,7 @@ impl Cage<'_> {
             if ready.get(3).is_some_and(|flags| flags.contains(PollFlags::HUP)) {
                 listener = None;
             }
-            for event in ear.ripe() {
+            for event in plants.iter().flat_map(Plants::look).chain(ear.ripe()) {
                 self.say(event)?;
             }
             if let Some(event) = watch.look() {
@@ -268,8 +277,11 @@ impl Cage<'_> {
     /// Does what Mantlet says; returns whether that ended the cage.
     fn obey(&self) -> bool {
         match talk::receive::<Order>(self.outer, RecvFlags::empty()) {
-            Ok(Some((Order::Terminate, _))) => {
-                self.signal(Signal::TERM);
+            Ok(Some((Order::Signal(number), _))) => {
+                let handed_on = init::HANDED_ON.contains(&number);
+                if let Some(signal) = handed_on.then(|| Signal::from_named_raw(number)).flatten() {
+                    self.signal(signal);
+                }
                 false
             }
             // Gone, or mad: the cage does not outlive it.

@@ -25,8 +25,15 @@ use crate::spec::Spec;
 use crate::sys::{self, Forked, Image};
 use crate::talk::{Order, Word, receive, send};
 
-/// What the program is asked to end by; handed on to it.
-const HANDED_ON: &[libc::c_int] = &[libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+/// What the program may be told; handed on to it.
+pub(crate) const HANDED_ON: &[libc::c_int] = &[
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+];
 /// The code of a program that could not be started, as a shell has it.
 const NOT_STARTED: u8 = 126;
 /// The last capability that any kernel has, with room for more.

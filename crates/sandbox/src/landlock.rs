@@ -25,7 +25,7 @@ pub(crate) enum Use {
 pub(crate) type Ports = Option<Vec<u16>>;
 
 /// The newest rules that this program knows; the kernel enforces those of them that it has.
-const NEWEST: ABI = ABI::V7;
+const NEWEST: ABI = ABI::V9;
 
 /// Restricts this process, and what it starts, for good. Returns whether the kernel enforces all, some, or none of it.
 pub(crate) fn restrict(paths: &[(String, Use)], ports: &Ports) -> io::Result<RulesetStatus> {

@@ -150,6 +150,12 @@ pub async fn prepare(ask: &Ask<'_>, store: &Store, witness: Arc<dyn Witness>) ->
         .map_err(|why| Failure::Failed(format!("`{}` could not be made ready: {why}", wanted.package())))
 }
 
+/// Whether this command fetches a package, so that making it ready may need the network.
+#[must_use]
+pub fn is_fetched(argv: &[String]) -> bool {
+    matches!(recognise(argv), Ok(Wanted::Npm(_) | Wanted::Python(_)))
+}
+
 fn recognise(argv: &[String]) -> Result<Wanted, String> {
     let [program, words @ ..] = argv else {
         return Ok(Wanted::Plain(Vec::new()));

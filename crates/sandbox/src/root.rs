@@ -124,7 +124,7 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     let root = file_system("tmpfs", &[("size", "4m"), ("nr_inodes", "8k"), ("mode", "0755")])?;
     attach(&root, CWD, "/tmp").or_else(|_| attach(&root, CWD, "/mnt"))?;
     let new = root.as_fd();
-    links(new, spec)?;
+    merged(new)?;
     etc(new)?;
     scratch(new, &spec.limits, &mut paths)?;
     secrets(new, spec, &mut paths)?;
@@ -132,6 +132,7 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     for tree in trees.iter().chain(&devices) {
         put(new, tree)?;
     }
+    links(new, spec)?;
     for (link, target) in [
         ("fd", "/proc/self/fd"),
         ("stdin", "/proc/self/fd/0"),
@@ -140,7 +141,7 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     ] {
         symlinkat(target, new, format!("dev/{link}"))?;
     }
-    processes(new)?;
+    processes(new, &spec.limits)?;
     paths.push(("/proc".to_owned(), Use::Read));
     sys::mount_attributes(new, RDONLY, false)?;
     rustix::process::fchdir(new)?;
@@ -194,6 +195,12 @@ fn grants(spec: &Spec, paths: &mut Vec<(String, Use)>) -> io::Result<Vec<Tree>> 
                 trees.push(tree(&path, &path, may == Use::Write)?);
             }
         }
+        if folder {
+            for socket in guarded::sockets(path) {
+                // Gone meanwhile, perhaps.
+                trees.extend(tree(Path::new("/dev/null"), &socket, false).ok());
+            }
+        }
     }
     Ok(trees)
 }
@@ -203,11 +210,10 @@ fn devices(paths: &mut Vec<(String, Use)>) -> io::Result<Vec<Tree>> {
     for name in DEVICES {
         let path = format!("/dev/{name}");
         let device = take(Path::new(&path))?;
-        sys::mount_attributes(
-            device.as_fd(),
-            u64::from(MountAttrFlags::MOUNT_ATTR_NOSUID.bits()),
-            true,
-        )?;
+        // A device can be written to through a read-only mount; its mode and owner, which are the machine's, cannot be
+        // changed (by a program of root's they could).
+        let nosuid = u64::from(MountAttrFlags::MOUNT_ATTR_NOSUID.bits());
+        sys::mount_attributes(device.as_fd(), nosuid | RDONLY, true)?;
         trees.push(Tree {
             mount: device,
             target: PathBuf::from(&path),
@@ -333,13 +339,18 @@ fn file(new: BorrowedFd<'_>, path: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// `/bin` and its like, and names by which a granted place is known as well.
-fn links(new: BorrowedFd<'_>, spec: &Spec) -> io::Result<()> {
+/// `/bin` and its like, where they are links.
+fn merged(new: BorrowedFd<'_>) -> io::Result<()> {
     for path in MERGED {
         if let Ok(target) = std::fs::read_link(path) {
             symlinkat(target, new, relative(Path::new(path)))?;
         }
     }
+    Ok(())
+}
+
+/// Names by which a granted place is known as well.
+fn links(new: BorrowedFd<'_>, spec: &Spec) -> io::Result<()> {
     for (path, target) in &spec.links {
         if let Some(above) = path.parent() {
             folder(new, above)?;
@@ -419,15 +430,18 @@ fn secrets(new: BorrowedFd<'_>, spec: &Spec, paths: &mut Vec<(String, Use)>) -> 
 }
 
 /// `/proc` with the processes of the cage only, and nothing in it to write.
-fn processes(new: BorrowedFd<'_>) -> io::Result<()> {
+fn processes(new: BorrowedFd<'_>, limits: &Limits) -> io::Result<()> {
     let proc = file_system("proc", &[("hidepid", "invisible")])?;
-    // No cage within the cage; as few process ids as the kernel lets one have (301, since 6.14).
+    // No cage within the cage; not many more process ids than there may be processes. The first 300 are given out once
+    // only. Before 6.14 that setting is the whole machine's, and root could change it.
+    let ids = limits.processes.saturating_add(332).to_string();
+    let own_ids = kernel() >= (6, 14);
     for (setting, value) in [
-        ("sys/user/max_user_namespaces", "0"),
-        ("sys/kernel/pid_max", "301"),
+        ("sys/user/max_user_namespaces", Some("0")),
+        ("sys/kernel/pid_max", own_ids.then_some(ids.as_str())),
     ] {
-        if let Ok(file) = openat(&proc, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-            // An older kernel has none of its own for each namespace, and says no.
+        let file = openat(&proc, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        if let (Ok(file), Some(value)) = (file, value) {
             let _refused = rustix::io::write(&file, value.as_bytes());
         }
     }
@@ -446,6 +460,19 @@ fn processes(new: BorrowedFd<'_>) -> io::Result<()> {
         cover(new, &format!("proc/{name}"), "run/nothing")?;
     }
     unmount_within(new, "run/nothing")
+}
+
+/// The version of the kernel (uname(2)).
+fn kernel() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map(|part| part.parse().unwrap_or_default());
+    (
+        numbers.next().unwrap_or_default(),
+        numbers.next().unwrap_or_default(),
+    )
 }
 
 /// Covers a place with another one of the new root, when it is there.

@@ -7,6 +7,9 @@
 //! as the 32 bits that the kernel takes (CVE-2019-10063), io_uring does not exist (it makes calls that no filter sees),
 //! and data cannot be sent while connecting (TCP fast open passes by `connect`).
 
+mod calls;
+pub(crate) mod itself;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -17,6 +20,7 @@ use seccompiler::{
     SeccompFilter, SeccompRule, TargetArch,
 };
 
+use self::calls::{ALLOWED, NOT_OF_THE_HELPER, OLDER, TELLING};
 use crate::sys;
 
 /// `SECCOMP_RET_USER_NOTIF` (seccomp(2)), for which the library has no name.
@@ -27,323 +31,13 @@ const RET_TRACE: u32 = 0x7ff0_0000;
 /// A return statement with a constant (`BPF_RET | BPF_K`).
 const BPF_RETURN: u16 = 0x06;
 
-/// The calls by purpose.
-const ALLOWED: &[&[c_long]] = &[
-    // Files and folders, by path and by descriptor.
-    &[
-        libc::SYS_openat,
-        libc::SYS_close,
-        libc::SYS_close_range,
-        libc::SYS_read,
-        libc::SYS_write,
-        libc::SYS_pread64,
-        libc::SYS_pwrite64,
-        libc::SYS_readv,
-        libc::SYS_writev,
-        libc::SYS_preadv,
-        libc::SYS_pwritev,
-        libc::SYS_preadv2,
-        libc::SYS_pwritev2,
-        libc::SYS_lseek,
-        libc::SYS_fstat,
-        libc::SYS_newfstatat,
-        libc::SYS_statx,
-        libc::SYS_faccessat,
-        libc::SYS_faccessat2,
-        libc::SYS_getdents64,
-        libc::SYS_getcwd,
-        libc::SYS_chdir,
-        libc::SYS_fchdir,
-        libc::SYS_mkdirat,
-        libc::SYS_unlinkat,
-        libc::SYS_renameat,
-        libc::SYS_renameat2,
-        libc::SYS_linkat,
-        libc::SYS_symlinkat,
-        libc::SYS_readlinkat,
-        libc::SYS_fchmod,
-        libc::SYS_fchmodat,
-        libc::SYS_fchmodat2,
-        libc::SYS_fchown,
-        libc::SYS_fchownat,
-        libc::SYS_utimensat,
-        libc::SYS_truncate,
-        libc::SYS_ftruncate,
-        libc::SYS_fallocate,
-        libc::SYS_fadvise64,
-        libc::SYS_readahead,
-        libc::SYS_sync,
-        libc::SYS_fsync,
-        libc::SYS_fdatasync,
-        libc::SYS_syncfs,
-        libc::SYS_sync_file_range,
-        libc::SYS_flock,
-        libc::SYS_statfs,
-        libc::SYS_fstatfs,
-        libc::SYS_umask,
-        libc::SYS_copy_file_range,
-        libc::SYS_sendfile,
-        libc::SYS_splice,
-        libc::SYS_tee,
-        libc::SYS_vmsplice,
-        libc::SYS_getxattr,
-        libc::SYS_lgetxattr,
-        libc::SYS_fgetxattr,
-        libc::SYS_listxattr,
-        libc::SYS_llistxattr,
-        libc::SYS_flistxattr,
-        libc::SYS_setxattr,
-        libc::SYS_lsetxattr,
-        libc::SYS_fsetxattr,
-        libc::SYS_removexattr,
-        libc::SYS_lremovexattr,
-        libc::SYS_fremovexattr,
-        libc::SYS_mknodat,
-    ],
-    // Descriptors, waiting, notification.
-    &[
-        libc::SYS_dup,
-        libc::SYS_dup3,
-        libc::SYS_fcntl,
-        libc::SYS_pipe2,
-        libc::SYS_ppoll,
-        libc::SYS_pselect6,
-        libc::SYS_epoll_create1,
-        libc::SYS_epoll_ctl,
-        libc::SYS_epoll_pwait,
-        libc::SYS_epoll_pwait2,
-        libc::SYS_eventfd2,
-        libc::SYS_signalfd4,
-        libc::SYS_timerfd_create,
-        libc::SYS_timerfd_settime,
-        libc::SYS_timerfd_gettime,
-        libc::SYS_inotify_init1,
-        libc::SYS_inotify_add_watch,
-        libc::SYS_inotify_rm_watch,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_send_signal,
-        libc::SYS_io_setup,
-        libc::SYS_io_submit,
-        libc::SYS_io_getevents,
-        libc::SYS_io_cancel,
-        libc::SYS_io_destroy,
-    ],
-    // Memory.
-    &[
-        libc::SYS_mmap,
-        libc::SYS_munmap,
-        libc::SYS_mremap,
-        libc::SYS_mprotect,
-        libc::SYS_madvise,
-        libc::SYS_brk,
-        libc::SYS_msync,
-        libc::SYS_mincore,
-        libc::SYS_mlock,
-        libc::SYS_mlock2,
-        libc::SYS_munlock,
-        libc::SYS_mlockall,
-        libc::SYS_munlockall,
-        libc::SYS_membarrier,
-        libc::SYS_pkey_alloc,
-        libc::SYS_pkey_free,
-        libc::SYS_pkey_mprotect,
-        libc::SYS_get_mempolicy,
-        libc::SYS_set_mempolicy,
-        libc::SYS_mbind,
-        libc::SYS_rseq,
-    ],
-    // Processes, threads, signals.
-    &[
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_exit,
-        libc::SYS_exit_group,
-        libc::SYS_wait4,
-        libc::SYS_waitid,
-        libc::SYS_kill,
-        libc::SYS_tkill,
-        libc::SYS_tgkill,
-        libc::SYS_rt_sigaction,
-        libc::SYS_rt_sigprocmask,
-        libc::SYS_rt_sigreturn,
-        libc::SYS_rt_sigsuspend,
-        libc::SYS_rt_sigpending,
-        libc::SYS_rt_sigtimedwait,
-        libc::SYS_rt_sigqueueinfo,
-        libc::SYS_rt_tgsigqueueinfo,
-        libc::SYS_sigaltstack,
-        libc::SYS_restart_syscall,
-        libc::SYS_futex,
-        libc::SYS_futex_waitv,
-        libc::SYS_set_robust_list,
-        libc::SYS_get_robust_list,
-        libc::SYS_set_tid_address,
-        libc::SYS_gettid,
-        libc::SYS_getpid,
-        libc::SYS_getppid,
-        libc::SYS_getpgid,
-        libc::SYS_setpgid,
-        libc::SYS_getsid,
-        libc::SYS_setsid,
-        libc::SYS_sched_yield,
-        libc::SYS_sched_getaffinity,
-        libc::SYS_sched_setaffinity,
-        libc::SYS_sched_getparam,
-        libc::SYS_sched_setparam,
-        libc::SYS_sched_getscheduler,
-        libc::SYS_sched_setscheduler,
-        libc::SYS_sched_get_priority_max,
-        libc::SYS_sched_get_priority_min,
-        libc::SYS_sched_rr_get_interval,
-        libc::SYS_sched_getattr,
-        libc::SYS_getpriority,
-        libc::SYS_setpriority,
-        libc::SYS_ioprio_get,
-        libc::SYS_getcpu,
-        libc::SYS_prlimit64,
-        libc::SYS_getrlimit,
-        libc::SYS_setrlimit,
-        libc::SYS_getrusage,
-        libc::SYS_times,
-        libc::SYS_setitimer,
-        libc::SYS_getitimer,
-        libc::SYS_timer_create,
-        libc::SYS_timer_settime,
-        libc::SYS_timer_gettime,
-        libc::SYS_timer_getoverrun,
-        libc::SYS_timer_delete,
-        libc::SYS_seccomp,
-        libc::SYS_prctl,
-        libc::SYS_capget,
-        libc::SYS_capset,
-        libc::SYS_landlock_create_ruleset,
-        libc::SYS_landlock_add_rule,
-        libc::SYS_landlock_restrict_self,
-    ],
-    // Who and where am I, what time is it, give me randomness. Setting a user id is allowed: there is only one.
-    &[
-        libc::SYS_getuid,
-        libc::SYS_geteuid,
-        libc::SYS_getgid,
-        libc::SYS_getegid,
-        libc::SYS_getresuid,
-        libc::SYS_getresgid,
-        libc::SYS_getgroups,
-        libc::SYS_setuid,
-        libc::SYS_setgid,
-        libc::SYS_setresuid,
-        libc::SYS_setresgid,
-        libc::SYS_setreuid,
-        libc::SYS_setregid,
-        libc::SYS_setfsuid,
-        libc::SYS_setfsgid,
-        libc::SYS_setgroups,
-        libc::SYS_uname,
-        libc::SYS_sysinfo,
-        libc::SYS_getrandom,
-        libc::SYS_clock_gettime,
-        libc::SYS_clock_getres,
-        libc::SYS_clock_nanosleep,
-        libc::SYS_nanosleep,
-        libc::SYS_gettimeofday,
-    ],
-    // Sockets: `socket`, `socketpair` and what sends are ruled below.
-    &[
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_getsockname,
-        libc::SYS_getpeername,
-        libc::SYS_setsockopt,
-        libc::SYS_getsockopt,
-        libc::SYS_recvfrom,
-        libc::SYS_recvmsg,
-        libc::SYS_recvmmsg,
-        libc::SYS_shutdown,
-    ],
-];
-
-/// Calls that were there before others took their place, on the architectures that have them.
-#[cfg(target_arch = "x86_64")]
-const OLDER: &[c_long] = &[
-    libc::SYS_open,
-    libc::SYS_creat,
-    libc::SYS_stat,
-    libc::SYS_lstat,
-    libc::SYS_access,
-    libc::SYS_mkdir,
-    libc::SYS_rmdir,
-    libc::SYS_unlink,
-    libc::SYS_rename,
-    libc::SYS_link,
-    libc::SYS_symlink,
-    libc::SYS_readlink,
-    libc::SYS_chmod,
-    libc::SYS_chown,
-    libc::SYS_lchown,
-    libc::SYS_utime,
-    libc::SYS_utimes,
-    libc::SYS_futimesat,
-    libc::SYS_getdents,
-    libc::SYS_dup2,
-    libc::SYS_pipe,
-    libc::SYS_poll,
-    libc::SYS_select,
-    libc::SYS_epoll_create,
-    libc::SYS_epoll_wait,
-    libc::SYS_eventfd,
-    libc::SYS_signalfd,
-    libc::SYS_inotify_init,
-    libc::SYS_fork,
-    libc::SYS_vfork,
-    libc::SYS_getpgrp,
-    libc::SYS_pause,
-    libc::SYS_alarm,
-    libc::SYS_time,
-    libc::SYS_arch_prctl,
-    libc::SYS_mknod,
-];
-#[cfg(not(target_arch = "x86_64"))]
-const OLDER: &[c_long] = &[];
-
-/// Calls that no server makes by accident, with their names: heard, refused and reported.
-const TELLING: &[(&str, c_long)] = &[
-    ("ptrace", libc::SYS_ptrace),
-    ("process_vm_readv", libc::SYS_process_vm_readv),
-    ("process_vm_writev", libc::SYS_process_vm_writev),
-    ("mount", libc::SYS_mount),
-    ("umount2", libc::SYS_umount2),
-    ("pivot_root", libc::SYS_pivot_root),
-    ("open_tree", libc::SYS_open_tree),
-    ("move_mount", libc::SYS_move_mount),
-    ("mount_setattr", libc::SYS_mount_setattr),
-    ("fsopen", libc::SYS_fsopen),
-    ("fspick", libc::SYS_fspick),
-    ("setns", libc::SYS_setns),
-    ("open_by_handle_at", libc::SYS_open_by_handle_at),
-    ("bpf", libc::SYS_bpf),
-    ("init_module", libc::SYS_init_module),
-    ("finit_module", libc::SYS_finit_module),
-    ("delete_module", libc::SYS_delete_module),
-    ("kexec_load", libc::SYS_kexec_load),
-    ("reboot", libc::SYS_reboot),
-    ("swapon", libc::SYS_swapon),
-    ("swapoff", libc::SYS_swapoff),
-    ("acct", libc::SYS_acct),
-    ("settimeofday", libc::SYS_settimeofday),
-    ("clock_settime", libc::SYS_clock_settime),
-    ("sethostname", libc::SYS_sethostname),
-    ("setdomainname", libc::SYS_setdomainname),
-    ("pidfd_getfd", libc::SYS_pidfd_getfd),
-];
-
 /// The name of a telling call.
 pub(crate) fn telling(call: i32) -> Option<&'static str> {
-    TELLING
-        .iter()
-        .find(|(_, number)| *number == c_long::from(call))
-        .map(|(name, _)| *name)
+    let call = c_long::from(call);
+    let set_ids = CHANGE_MODE.iter().any(|(number, _)| *number == call);
+    let told = TELLING.iter().find(|(_, number)| *number == call);
+    told.map(|(name, _)| *name)
+        .or(set_ids.then_some("chmod (set-user-ID)"))
 }
 
 /// Which sockets there may be.
@@ -358,6 +52,7 @@ pub(crate) enum Sockets {
 /// Both filters, made before the fork: what a child does between fork and exec is kept small.
 pub(crate) struct Filters {
     allow: BpfProgram,
+    lacking: BpfProgram,
     heard: Option<BpfProgram>,
 }
 
@@ -366,7 +61,11 @@ impl Filters {
     pub(crate) fn new(heard: bool, sockets: Sockets) -> io::Result<Self> {
         let heard = if heard { Some(hearing()?) } else { None };
         let allow = allowing(heard.is_some(), sockets)?;
-        Ok(Self { allow, heard })
+        Ok(Self {
+            allow,
+            lacking: lacking()?,
+            heard,
+        })
     }
 
     /// Installs them in this process for good; it must not be able to gain privileges any more. Returns where the
@@ -376,9 +75,22 @@ impl Filters {
             Some(program) => sys::install_filter(program, true)?,
             None => None,
         };
+        sys::install_filter(&self.lacking, false)?;
         sys::install_filter(&self.allow, false)?;
         Ok(listener)
     }
+}
+
+/// Holds the helper itself, for good.
+pub(crate) fn confine_helper() -> io::Result<()> {
+    rustix::thread::set_no_new_privs(true)?;
+    let rules: Rules = NOT_OF_THE_HELPER.iter().map(|call| (*call, Vec::new())).collect();
+    let program = compile(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno(libc::EPERM)),
+    )?;
+    sys::install_filter(&program, false).map(drop)
 }
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
@@ -396,6 +108,9 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
         // The other filter refuses them; this one would win over it.
         rules.extend(TELLING.iter().map(|(_, call)| (*call, Vec::new())));
     }
+    // Limits of this process only: those of process 1 are not the program's.
+    rules.insert(libc::SYS_prlimit64, vec![rule(&[equal(0, 0)?])?]);
+    without_set_ids(&mut rules, heard)?;
     // Threads and children, but no new namespace.
     rules.insert(libc::SYS_clone, vec![rule(&[none_of(0, NEW_NAMESPACE)?])?]);
     // Without a network of its own not even a local socket: it could be connected to those of the machine.
@@ -425,6 +140,9 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
 fn hearing() -> io::Result<BpfProgram> {
     let mut rules: Rules = TELLING.iter().map(|(_, call)| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_connect, Vec::new());
+    for (call, argument) in CHANGE_MODE {
+        rules.insert(*call, with_set_ids(*argument)?);
+    }
     let mut program = compile(rules, SeccompAction::Allow, SeccompAction::Trace(STAND_IN))?;
     for statement in &mut program {
         if statement.code == BPF_RETURN && statement.k == RET_TRACE | STAND_IN {
@@ -480,7 +198,10 @@ fn ioctl() -> io::Result<SeccompRule> {
 fn without_special_files(mut rules: Rules) -> io::Result<Rules> {
     let ordinary = |argument| {
         [0, libc::S_IFREG, libc::S_IFIFO, libc::S_IFSOCK]
-            .map(|kind| rule(&[masked(argument, u64::from(libc::S_IFMT), u64::from(kind))?]))
+            .map(|kind| {
+                let kind = masked(argument, u64::from(libc::S_IFMT), u64::from(kind))?;
+                rule(&[kind, none_of(argument, SET_IDS)?])
+            })
             .into_iter()
             .collect::<io::Result<Vec<_>>>()
     };
@@ -488,6 +209,60 @@ fn without_special_files(mut rules: Rules) -> io::Result<Rules> {
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_mknod, ordinary(1)?);
     Ok(rules)
+}
+
+/// A file that runs with its owner's rights would do so outside of the cage as well, where it was planted.
+const SET_IDS: u64 = (libc::S_ISUID | libc::S_ISGID) as u64;
+
+/// The calls that change a file's mode, and which of their arguments that is.
+const CHANGE_MODE: &[(c_long, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (libc::SYS_fchmodat2, 2),
+];
+/// Those that make a file with a mode: the arguments with flags, which say whether one is made, and with the mode.
+const OPEN: &[(c_long, u8, u8)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, 1, 2),
+    (libc::SYS_openat, 2, 3),
+];
+
+fn without_set_ids(rules: &mut Rules, heard: bool) -> io::Result<()> {
+    for (call, argument) in CHANGE_MODE {
+        // Where they are heard the other filter refuses them.
+        if !heard {
+            rules.insert(*call, vec![rule(&[none_of(*argument, SET_IDS)?])?]);
+        }
+    }
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_creat, vec![rule(&[none_of(1, SET_IDS)?])?]);
+    let makes = number(libc::O_CREAT | (libc::O_TMPFILE & !libc::O_DIRECTORY));
+    for (call, flags, mode) in OPEN {
+        let opens = rule(&[none_of(*flags, makes)?])?;
+        rules.insert(*call, vec![opens, rule(&[none_of(*mode, SET_IDS)?])?]);
+    }
+    Ok(())
+}
+
+/// The set-id bits in a mode, each way: a filter compares for equality.
+fn with_set_ids(argument: u8) -> io::Result<Vec<SeccompRule>> {
+    [libc::S_ISUID, libc::S_ISGID]
+        .map(|bit| rule(&[masked(argument, u64::from(bit), u64::from(bit))?]))
+        .into_iter()
+        .collect()
+}
+
+/// Calls that a program can do without when it is told that the file system lacks them: space that is allocated without
+/// being written is not seen by those who count it.
+fn lacking() -> io::Result<BpfProgram> {
+    let rules = Rules::from([(libc::SYS_fallocate, Vec::new())]);
+    compile(
+        rules,
+        SeccompAction::Allow,
+        SeccompAction::Errno(errno(libc::EOPNOTSUPP)),
+    )
 }
 
 fn compile(rules: Rules, otherwise: SeccompAction, listed: SeccompAction) -> io::Result<BpfProgram> {

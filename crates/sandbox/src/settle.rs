@@ -227,6 +227,15 @@ fn runtime_of(program: &Path, machine: &Machine) -> Option<PathBuf> {
             return folder.canonicalize().ok();
         }
     }
+    // A package finds its dependencies beside itself and in every `node_modules` above.
+    let modules = program
+        .ancestors()
+        .skip(1)
+        .filter(|folder| folder.ends_with("node_modules"))
+        .last();
+    if let Some(modules) = modules {
+        return modules.canonicalize().ok();
+    }
     let folder = program.parent()?;
     let prefix = folder
         .parent()
@@ -356,4 +365,157 @@ fn hints(spec: &Spec) -> Vec<Hint> {
             format!("`{path}` is an argument, but not granted: the program will not find it")
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A machine with a home and a folder of programs.
+    fn machine(home: &Path) -> Machine {
+        Machine {
+            path: vec![home.join("tools/bin"), "/usr/bin".into()],
+            home: Some(home.to_owned()),
+            directory: home.to_owned(),
+        }
+    }
+
+    fn script(path: &Path, text: &str) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn settled(home: &Path, argv: &[&str]) -> Result<(Spec, Vec<Hint>), String> {
+        let mut spec = Spec::new(argv.iter().map(|&word| word.to_owned()).collect());
+        let hints = settle(&mut spec, &machine(home))?;
+        Ok((spec, hints))
+    }
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().canonicalize().unwrap().join("home/ada");
+        fs::create_dir_all(&home).unwrap();
+        (directory, home)
+    }
+
+    #[test]
+    fn a_program_alone_is_all_that_is_shown_of_its_folder() {
+        let (_kept, home) = home();
+        let program = home.join("tools/bin/alone");
+        script(&program, "#!/bin/sh\n");
+        let (spec, _) = settled(&home, &["alone"]).unwrap();
+        assert_eq!(spec.program, program);
+        assert_eq!(spec.runtime, [program]);
+    }
+
+    #[test]
+    fn a_runtime_is_shown_with_its_modules_and_never_a_home() {
+        let (_kept, home) = home();
+        let real = home.join("python/bin/python3.12");
+        script(&real, "");
+        fs::create_dir_all(home.join("python/lib/python3.12")).unwrap();
+        fs::create_dir_all(home.join("venv/bin")).unwrap();
+        fs::write(home.join("venv/pyvenv.cfg"), "").unwrap();
+        symlink(&real, home.join("venv/bin/python")).unwrap();
+        script(
+            &home.join("venv/bin/serve"),
+            &format!("#!{}\n", home.join("venv/bin/python").display()),
+        );
+        let program = home.join("venv/bin/serve");
+        let (spec, _) = settled(&home, &[program.to_str().unwrap()]).unwrap();
+        assert_eq!(spec.runtime, [home.join("venv"), home.join("python")]);
+
+        script(&home.join("bin/own"), "#!/bin/sh\n");
+        fs::create_dir_all(home.join("lib/python3.12")).unwrap();
+        let own = home.join("bin/own");
+        let (spec, _) = settled(&home, &[own.to_str().unwrap()]).unwrap();
+        assert_eq!(spec.runtime, [own]);
+    }
+
+    #[test]
+    fn a_script_is_shown_with_its_package() {
+        let (_kept, home) = home();
+        script(&home.join("work/server/dist/index.js"), "");
+        fs::write(home.join("work/server/package.json"), "{}").unwrap();
+        fs::create_dir_all(home.join("work/node_modules")).unwrap();
+        script(&home.join("tools/bin/node"), "");
+        let (spec, _) = settled(&home, &["node", "work/server/dist/index.js"]).unwrap();
+        assert!(spec.runtime.contains(&home.join("work/server")));
+        assert!(spec.runtime.contains(&home.join("work/node_modules")));
+        assert_eq!(
+            spec.argv.get(1).unwrap(),
+            &home.join("work/server/dist/index.js").display().to_string()
+        );
+
+        script(&home.join("loose.js"), "");
+        let (spec, _) = settled(&home, &["node", "loose.js"]).unwrap();
+        assert!(spec.runtime.contains(&home.join("loose.js")));
+        assert!(!spec.runtime.contains(&home));
+    }
+
+    #[test]
+    fn a_program_of_a_package_finds_what_is_beside_it() {
+        let (_kept, home) = home();
+        let modules = home.join("work/node_modules");
+        script(&modules.join("server/cli.js"), "#!/bin/sh\n");
+        fs::create_dir_all(modules.join(".bin")).unwrap();
+        symlink("../server/cli.js", modules.join(".bin/server")).unwrap();
+        let program = modules.join(".bin/server");
+        let (spec, _) = settled(&home, &[program.to_str().unwrap()]).unwrap();
+        assert_eq!(spec.runtime, [modules]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_said() {
+        let (_kept, home) = home();
+        assert!(settled(&home, &["no-such-program"]).unwrap_err().contains("PATH"));
+        assert!(settled(&home, &["./none"]).unwrap_err().contains("not there"));
+        let mut spec = Spec::new(vec!["/bin/true".to_owned()]);
+        spec.read.push(home.join("missing"));
+        assert!(
+            settle(&mut spec, &machine(&home))
+                .unwrap_err()
+                .contains("missing")
+        );
+        script(&home.join("tools/bin/broken"), "#!/no/such/interpreter\n");
+        assert!(
+            settled(&home, &["broken"])
+                .unwrap_err()
+                .contains("/no/such/interpreter")
+        );
+    }
+
+    #[test]
+    fn an_argument_that_will_not_be_found_is_hinted_at() {
+        let (_kept, home) = home();
+        let (_, hints) = settled(&home, &["/bin/true", home.to_str().unwrap()]).unwrap();
+        assert_eq!(hints.len(), 1);
+        let (_, hints) = settled(&home, &["/bin/true", "/usr/bin", "plain"]).unwrap();
+        assert!(hints.is_empty());
+    }
+
+    #[test]
+    fn a_link_that_a_user_can_make_is_not_followed() {
+        let (_kept, home) = home();
+        let (real, link) = (home.join("real"), home.join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        let mut spec = Spec::new(vec!["/bin/true".to_owned()]);
+        spec.write.push(link.clone());
+        let outcome = settle(&mut spec, &machine(&home));
+        if rustix::process::geteuid().is_root() {
+            // Root's links are the machine's: the real place is granted, and known by both names.
+            outcome.unwrap();
+            assert_eq!(spec.write, std::slice::from_ref(&real));
+            assert_eq!(spec.links, [(link, real)]);
+        } else {
+            assert!(outcome.unwrap_err().contains("write where it leads"));
+        }
+        let mut spec = Spec::new(vec!["/bin/true".to_owned()]);
+        spec.read.push(home.join("real/../real"));
+        assert!(settle(&mut spec, &machine(&home)).unwrap_err().contains("`..`"));
+    }
 }

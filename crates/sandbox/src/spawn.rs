@@ -1,5 +1,6 @@
-//! Starting a caged program from Mantlet, which may have threads: the same binary is run again as the helper, with an
-//! empty environment and one channel. Everything about the program travels over that channel.
+//! Starting a program from Mantlet, which may have threads: the same binary is run again, as the helper of a cage or as
+//! the keeper of a program without one, with an empty environment and one line. Everything about the program travels
+//! over that line; who holds its other end holds the program.
 
 use std::io;
 use std::net::{TcpListener, UdpSocket};
@@ -8,21 +9,20 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use rustix::net::RecvFlags;
-use tokio::io::Interest;
-use tokio::net::UnixDatagram;
 use tokio::process::Child;
 
 use crate::egress::Doors;
 use crate::event::Event;
-use crate::helper::CHANNEL;
+use crate::keeper::Bare;
+use crate::line::{Line, OpenLine};
 use crate::proof::Proof;
 use crate::spec::Spec;
-use crate::sys;
-use crate::talk::{self, Order, Word};
+use crate::talk::{Order, Word};
 
 /// The argument with which the binary is run again; its `main` then calls `help` before anything else.
 pub const HELPER: &str = "cage-helper";
+/// The same for `look_after`.
+pub const KEEPER: &str = "server-keeper";
 
 /// The three streams of the program.
 #[derive(Debug)]
@@ -35,10 +35,10 @@ pub struct Streams {
     pub errors: Stdio,
 }
 
-/// A cage that is being built, or stands.
+/// A cage that is being built, or stands; or a keeper, with the program that it keeps.
 #[derive(Debug)]
 pub struct Cage {
-    channel: UnixDatagram,
+    line: OpenLine,
     doors: Option<Doors>,
 }
 
@@ -69,42 +69,70 @@ pub enum Fell {
 /// # Errors
 /// The helper could not be started.
 pub fn start(spec: &Spec, streams: Streams, trials: bool) -> Result<(Child, Cage), Fell> {
-    let (ours, theirs) = talk::pair()?;
-    talk::send(&ours, &Order::Build(Box::new(spec.clone()), trials), &[])?;
-    let mut command = helper()?;
+    let (child, line) = build(spec, streams, trials)?;
+    Ok((child, Cage::at(line)?))
+}
+
+/// The same, for whoever hands the line on to another process.
+///
+/// # Errors
+/// The helper could not be started.
+pub fn build(spec: &Spec, streams: Streams, trials: bool) -> Result<(Child, Line), Fell> {
+    order(HELPER, &Order::Build(Box::new(spec.clone()), trials), streams)
+}
+
+/// Starts a keeper for this program, which gets no cage. To be waited for with `runs`, otherwise as `build`.
+///
+/// # Errors
+/// The keeper could not be started.
+pub fn keep(bare: Bare, streams: Streams) -> Result<(Child, Line), Fell> {
+    order(KEEPER, &Order::Keep(Box::new(bare)), streams)
+}
+
+fn order(argument: &str, order: &Order, streams: Streams) -> Result<(Child, Line), Fell> {
+    let (ours, theirs) = Line::pair()?;
+    ours.say(order, &[])?;
+    let mut command = again(argument)?;
     command
+        .env_clear()
+        .current_dir("/")
         .stdin(streams.input)
         .stdout(streams.output)
         .stderr(streams.errors);
-    sys::hand_over(&mut command, &theirs, CHANNEL);
-    #[expect(clippy::disallowed_types, reason = "it is this very program")]
+    theirs.hand_to(&mut command);
     let child = tokio::process::Command::from(command).spawn()?;
-    drop(theirs);
-    // The type stands for "a socket that tells whole messages"; only its readiness is used.
-    let ours = std::os::unix::net::UnixDatagram::from(ours);
-    ours.set_nonblocking(true)?;
-    let channel = UnixDatagram::from_std(ours)?;
-    Ok((child, Cage { channel, doors: None }))
+    Ok((child, ours))
 }
 
-/// The file of this very program: also when it was replaced on disk meanwhile.
-fn helper() -> io::Result<Command> {
+/// A command that runs this very program again, also when its file was replaced meanwhile.
+///
+/// # Errors
+/// The program's file cannot be found.
+pub fn again(argument: &str) -> io::Result<Command> {
     let program = PathBuf::from("/proc/self/exe");
     let program = if program.exists() {
         program
     } else {
         std::env::current_exe()?
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "it is this very program, which builds the cage"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "it is this very program")]
     let mut command = Command::new(program);
-    command.arg0("mantlet").arg(HELPER).env_clear().current_dir("/");
+    command.arg0("mantlet").arg(argument);
     Ok(command)
 }
 
 impl Cage {
+    /// The cage, or the keeper, at the other end of a line. Within a tokio runtime.
+    ///
+    /// # Errors
+    /// There is nothing at its other end.
+    pub fn at(line: Line) -> io::Result<Self> {
+        Ok(Self {
+            line: line.open()?,
+            doors: None,
+        })
+    }
+
     /// Waits until the program runs in its cage.
     ///
     /// # Errors
@@ -118,6 +146,18 @@ impl Cage {
                 Some(_) => {}
                 None => return Err(Fell::Cage("the helper ended while it built the cage".to_owned())),
             }
+        }
+    }
+
+    /// Waits until the program runs with its keeper, without a cage.
+    ///
+    /// # Errors
+    /// It does not, and why.
+    pub async fn runs(&self) -> Result<(), Fell> {
+        match self.next().await? {
+            Some((Word::Runs, _)) => Ok(()),
+            Some((Word::Fell(why), _)) => Err(Fell::Cage(why)),
+            Some(_) | None => Err(Fell::Cage("the keeper did not start the program".to_owned())),
         }
     }
 
@@ -143,17 +183,21 @@ impl Cage {
 
     /// Asks the program to end (SIGTERM).
     pub fn terminate(&self) {
-        let _gone = talk::send(&self.channel, &Order::Terminate, &[]);
+        self.signal(libc::SIGTERM);
+    }
+
+    /// Sends a signal to the program: one of those by which programs are told to end, to stop, or to look again.
+    pub fn signal(&self, number: i32) {
+        self.line.say_now(&Order::Signal(number));
     }
 
     /// Ends the program with all that it started, at once. So does dropping the cage.
     pub fn kill(&self) {
-        let _gone = talk::send(&self.channel, &Order::Kill, &[]);
+        self.line.say_now(&Order::Kill);
     }
 
     async fn next(&self) -> io::Result<Option<(Word, Vec<OwnedFd>)>> {
-        let receive = || talk::receive(&self.channel, RecvFlags::DONTWAIT);
-        self.channel.async_io(Interest::READABLE, receive).await
+        self.line.hear().await
     }
 }
 

@@ -185,6 +185,12 @@ pub(crate) fn set_dumpable(dumpable: bool) -> io::Result<()> {
     result(c_long::from(code)).map(drop)
 }
 
+/// See `set_dumpable`.
+pub(crate) fn is_dumpable() -> bool {
+    // SAFETY: takes numbers.
+    unsafe { libc::prctl(libc::PR_GET_DUMPABLE, 0, 0, 0, 0) != 0 }
+}
+
 /// Installs a seccomp filter; with `listen`, returns the descriptor on which notified calls are heard.
 pub(crate) fn install_filter(
     program: &[seccompiler::sock_filter],
@@ -406,4 +412,18 @@ pub(crate) fn landlock_version() -> u32 {
     // SAFETY: with this flag the call takes a null pointer and a zero size.
     let code = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, 0, 0, VERSION) };
     u32::try_from(code).unwrap_or_default()
+}
+
+/// Asks for memory that can be written and run, and gives it back.
+pub(crate) fn memory_for_code() -> io::Result<()> {
+    const SIZE: usize = 4_096;
+    let may = libc::PROT_READ | libc::PROT_WRITE | libc::PROT_EXEC;
+    let kind = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    // SAFETY: new memory, at a place that the kernel chooses.
+    let place = unsafe { libc::mmap(std::ptr::null_mut(), SIZE, may, kind, -1, 0) };
+    if place == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it was mapped just now with this size, and nothing points into it.
+    result(c_long::from(unsafe { libc::munmap(place, SIZE) })).map(drop)
 }

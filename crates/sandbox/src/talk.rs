@@ -12,6 +12,7 @@ use rustix::net::{
 use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
+use crate::keeper::Bare;
 use crate::proof::{Proof, Trial};
 use crate::spec::Spec;
 
@@ -25,10 +26,12 @@ const DESCRIPTORS: usize = 64;
 pub(crate) enum Order {
     /// Build this cage, and try its walls first when so said.
     Build(Box<Spec>, bool),
+    /// To a keeper: start this program.
+    Keep(Box<Bare>),
     /// To process 1 of the cage: everything outside is ready.
     Go,
-    /// Ask the program to end (SIGTERM).
-    Terminate,
+    /// Send this signal to the program.
+    Signal(i32),
     /// End it, with all that it started.
     Kill,
 }
@@ -44,6 +47,8 @@ pub(crate) enum Word {
     Tried(String, Vec<Trial>),
     /// The program runs, in this cage.
     Stands(Box<Proof>),
+    /// The program runs, without a cage.
+    Runs,
     /// It does not, and why.
     Fell(String),
     /// This user may not have what the cage is made of, and why: for the helper.

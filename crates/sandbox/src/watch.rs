@@ -2,6 +2,7 @@
 //! group, and what is added to the folders that may be written. Looked at many times a second; whoever is over a limit
 //! is ended.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
@@ -41,6 +42,9 @@ struct Disk {
     added: Space,
     /// Signs of writing since the last count.
     written: Signs,
+    /// Bytes sent to the disk so far, and what was free there at the start.
+    sent: u64,
+    started_free: u64,
     last_write: Instant,
 }
 
@@ -92,10 +96,14 @@ impl Watch {
         let tree = tree(self.pid);
         let mut over = None;
         if let Some(granted) = self.memory {
-            let used = tree
+            let mut used = tree
                 .iter()
                 .map(|pid| memory_of(*pid))
                 .fold(0, u64::saturating_add);
+            if used > granted {
+                // What several share was counted for each: now its share, which takes longer to find out.
+                used = tree.iter().map(|pid| share_of(*pid)).fold(0, u64::saturating_add);
+            }
             over = over.or((used > granted).then(|| limit("memory", used, granted)));
         }
         if let Some(granted) = self.processes {
@@ -145,6 +153,8 @@ impl Disk {
             before: None,
             counting,
             added: Space::default(),
+            sent: 0,
+            started_free: written.free,
             written,
             last_write: Instant::now(),
         }
@@ -180,11 +190,22 @@ impl Disk {
         // Nothing is added while it is counted.
         let held = Held::new(tree);
         let all = count(&self.folders);
+        let unseen = unlinked(&self.folders, tree);
         self.added = Space {
-            bytes: all.bytes.saturating_sub(before.bytes),
+            bytes: all.bytes.saturating_add(unseen).saturating_sub(before.bytes),
             files: all.files.saturating_sub(before.files),
         };
-        self.written = signs(&self.folders, tree);
+        let now = signs(&self.folders, tree);
+        self.sent = self
+            .sent
+            .saturating_add(now.sent.saturating_sub(self.written.sent));
+        // What was sent to the disk, and is gone from it, and is nowhere to be seen: a file that is kept alive by a
+        // descriptor on its way from one process to another. Others write too: only twice the limit is believed.
+        let gone = self.started_free.saturating_sub(now.free).min(self.sent);
+        if gone.saturating_sub(self.added.bytes) > self.granted.bytes.saturating_mul(2) {
+            self.added.bytes = gone;
+        }
+        self.written = now;
         drop(held);
         if self.added.bytes > self.granted.bytes {
             return Some(limit("disk", self.added.bytes, self.granted.bytes));
@@ -227,6 +248,51 @@ fn signs(folders: &[PathBuf], tree: &[i32]) -> Signs {
     }
     signs.sent = tree.iter().map(|pid| sent_by(*pid)).fold(0, u64::saturating_add);
     signs
+}
+
+/// Files of these file systems that have no name any more and live by a descriptor or a mapping of a process: bytes. A
+/// mapping is taken for as large as it is.
+fn unlinked(folders: &[PathBuf], tree: &[i32]) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let devices: Vec<u64> = folders
+        .iter()
+        .filter_map(|path| Some(path.metadata().ok()?.dev()))
+        .collect();
+    let mut found: BTreeMap<(u64, u64), u64> = BTreeMap::new();
+    for pid in tree {
+        let descriptors = fs::read_dir(format!("/proc/{pid}/fd"));
+        for entry in descriptors.into_iter().flatten().flatten() {
+            let Ok(file) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            if file.is_file() && file.nlink() == 0 && devices.contains(&file.dev()) {
+                found.insert((file.dev(), file.ino()), file.blocks().saturating_mul(512));
+            }
+        }
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+        for line in maps.lines().filter(|line| line.ends_with(" (deleted)")) {
+            if let Some((file, size)) = mapped(line).filter(|((device, _), _)| devices.contains(device)) {
+                found.entry(file).or_insert(size);
+            }
+        }
+    }
+    found.values().copied().fold(0, u64::saturating_add)
+}
+
+/// Device and inode of a mapped file, and how much of it is mapped (proc(5), `/proc/pid/maps`).
+fn mapped(line: &str) -> Option<((u64, u64), u64)> {
+    let mut fields = line.split_whitespace();
+    let (from, to) = fields.next()?.split_once('-')?;
+    let size = u64::from_str_radix(to, 16)
+        .ok()?
+        .saturating_sub(u64::from_str_radix(from, 16).ok()?);
+    let (major, minor) = fields.nth(2)?.split_once(':')?;
+    let device = rustix::fs::makedev(
+        u32::from_str_radix(major, 16).ok()?,
+        u32::from_str_radix(minor, 16).ok()?,
+    );
+    let inode = fields.next()?.parse().ok()?;
+    Some(((device, inode), size))
 }
 
 /// What is on disk below these folders; links and other file systems are not followed.
@@ -294,6 +360,13 @@ fn memory_of(pid: i32) -> u64 {
     own.saturating_add(value(&status, "VmSwap")).saturating_mul(1024)
 }
 
+/// The same, with what is shared divided by those who share it.
+fn share_of(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let own = value(&rollup, "Pss_Anon").saturating_add(value(&rollup, "Pss_Shmem"));
+    own.saturating_add(value(&rollup, "SwapPss")).saturating_mul(1024)
+}
+
 fn threads_of(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     value(&status, "Threads")
@@ -303,4 +376,68 @@ fn sent_by(pid: i32) -> u64 {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
     let written = value(&io, "write_bytes");
     written.saturating_sub(value(&io, "cancelled_write_bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_is_counted_in_blocks_and_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = [folder.path().to_owned()];
+        let before = count(&folders);
+        fs::write(folder.path().join("a"), vec![1; 100_000]).unwrap();
+        std::os::unix::fs::symlink("/usr", folder.path().join("link")).unwrap();
+        let after = count(&folders);
+        assert_eq!(after.files - before.files, 2);
+        assert!(after.bytes - before.bytes >= 100_000);
+        assert!(after.bytes - before.bytes < 1_000_000, "a link was followed");
+    }
+
+    #[test]
+    fn a_file_without_a_name_is_counted_as_long_as_somebody_has_it() {
+        use std::io::Write as _;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gone");
+        let mut file = fs::File::create(&path).unwrap();
+        file.write_all(&vec![1; 1 << 20]).unwrap();
+        file.sync_all().unwrap();
+        let (folders, own) = (
+            [folder.path().to_owned()],
+            [i32::try_from(std::process::id()).unwrap()],
+        );
+        assert_eq!(unlinked(&folders, &own), 0);
+        fs::remove_file(&path).unwrap();
+        assert!(unlinked(&folders, &own) >= 1 << 20);
+        drop(file);
+        assert_eq!(unlinked(&folders, &own), 0);
+    }
+
+    #[test]
+    fn a_mapping_names_its_file_and_its_size() {
+        let line = "7f0000000000-7f0000100000 rw-s 00000000 fe:01 1234 /srv/x (deleted)";
+        let device = rustix::fs::makedev(0xfe, 1);
+        assert_eq!(mapped(line), Some(((device, 1234), 0x10_0000)));
+        assert_eq!(mapped("nonsense (deleted)"), None);
+    }
+
+    #[test]
+    fn children_of_children_are_found() {
+        let mut child = {
+            #[expect(clippy::disallowed_methods, reason = "a process to be found")]
+            let mut command = std::process::Command::new("sh");
+            command.args(["-c", "sleep 60 & sleep 60 & wait"]);
+            std::os::unix::process::CommandExt::process_group(&mut command, 0);
+            command.spawn().unwrap()
+        };
+        let own = i32::try_from(child.id()).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while tree(own).len() < 2 && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert_eq!(tree(own).len(), 2);
+        let _gone = rustix::process::kill_process_group(Pid::from_raw(own).unwrap(), Signal::KILL);
+        child.wait().unwrap();
+    }
 }

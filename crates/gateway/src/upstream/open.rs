@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use super::http::Http;
 use super::pool::Pool;
 use super::{Event, Greeting, Link, LinkError, Outgoing, Server, Wire, sse, stdio};
+use crate::Halves;
 use crate::breach::Place;
 use crate::client::Hello;
 
@@ -35,6 +36,8 @@ pub(crate) struct Opening<'a> {
     /// The client's capabilities, less those that the policy does not let this server use.
     pub(crate) offered: &'a Json,
     pub(crate) unsolicited: mpsc::Sender<Event>,
+    /// Who starts it.
+    pub(crate) halves: &'a Halves,
     /// Where goes what the server tries against its cage.
     pub(crate) place: Place,
 }
@@ -86,7 +89,14 @@ impl Opening<'_> {
     ) -> Result<Link, LinkError> {
         let start = || {
             let unsolicited = self.unsolicited.clone();
-            stdio::open(self.server, line, self.caps, unsolicited, &self.place)
+            stdio::open(
+                self.halves,
+                self.server,
+                line,
+                self.caps,
+                unsolicited,
+                &self.place,
+            )
         };
         let mut wire = Wire::Stdio(start().await?);
         let mut last = LinkError::Gone;

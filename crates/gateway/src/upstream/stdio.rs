@@ -9,12 +9,13 @@ use bytes::Bytes;
 use mantlet_config::CommandLine;
 use mantlet_wire::{Body, Caps, Line, Lines, Message, Twins, looks_like_header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
+use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 
 use super::mux::Mux;
 use super::process::{self, Pipes, Process};
 use super::{Event, LinkError, Server};
+use crate::Halves;
 use crate::breach::Place;
 
 /// Messages that wait to be written to one server.
@@ -38,6 +39,7 @@ pub(crate) struct Stdio {
 
 /// Starts the server and the three tasks that serve its pipes.
 pub(crate) async fn open(
+    halves: &Halves,
     server: &Arc<Server>,
     line: &CommandLine,
     caps: &Caps,
@@ -47,7 +49,7 @@ pub(crate) async fn open(
     let (to_server, queue) = mpsc::channel(QUEUE);
     let mux = Mux::new(Arc::clone(server), to_server, unsolicited);
     let witness = place.witness(Arc::clone(server), Arc::downgrade(&mux));
-    let (pipes, process) = process::start(server, line, witness).await?;
+    let (pipes, process) = process::start(halves, server, line, witness).await?;
     let Pipes {
         stdin,
         stdout,
@@ -100,7 +102,7 @@ impl Drop for Stdio {
 
 async fn write(
     mux: Arc<Mux>,
-    mut stdin: ChildStdin,
+    mut stdin: pipe::Sender,
     mut queue: mpsc::Receiver<Message>,
     stop: Arc<tokio::sync::Notify>,
 ) {
@@ -143,7 +145,13 @@ pub(crate) fn one_line(bytes: &Bytes) -> Vec<u8> {
     line
 }
 
-async fn read(name: Arc<str>, mux: Arc<Mux>, mut stdout: ChildStdout, caps: Caps, batches: Arc<AtomicBool>) {
+async fn read(
+    name: Arc<str>,
+    mux: Arc<Mux>,
+    mut stdout: pipe::Receiver,
+    caps: Caps,
+    batches: Arc<AtomicBool>,
+) {
     let mut lines = Lines::new(caps.message_bytes);
     let mut chunk = vec![0_u8; 64 * 1024];
     loop {
@@ -199,7 +207,7 @@ async fn take_line(name: &Arc<str>, mux: &Arc<Mux>, line: Line, caps: &Caps, bat
 }
 
 /// Reads standard error to its end, whatever it holds; shows some of it, without control characters.
-async fn drain(name: Arc<str>, mut stderr: ChildStderr) {
+async fn drain(name: Arc<str>, mut stderr: pipe::Receiver) {
     let mut lines = Lines::new(STDERR_LINE);
     let mut chunk = vec![0_u8; 16 * 1024];
     let (shown, mut window) = (AtomicU64::new(0), tokio::time::Instant::now());

@@ -186,7 +186,7 @@ fn summary(mut last: Event, dropped: u64) -> Event {
             outcome: Outcome::Refused(why),
             ..
         } => why.push_str(&format!(" (and {others} more refused)")),
-        Event::Connect { .. } | Event::Call { .. } | Event::Limit { .. } => {}
+        Event::Connect { .. } | Event::Call { .. } | Event::Planted { .. } | Event::Limit { .. } => {}
     }
     last
 }

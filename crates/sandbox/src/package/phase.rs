@@ -13,7 +13,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
-use crate::egress::{self, Budget, Rule, Witness};
+use crate::egress::{Budget, Witness};
 use crate::event::{Event, Outcome};
 use crate::settle::{Machine, admit, settle};
 use crate::spawn::{Cage, Said, Streams, start};
@@ -148,12 +148,7 @@ async fn watch(mut cage: Cage, network: Vec<Grant>, seen: &Arc<Seen>) -> Result<
     cage.stands().await.map_err(|fell| fell.to_string())?;
     let _serving = cage.doors().map(|doors| {
         let witness: Arc<dyn Witness> = Arc::clone(seen) as _;
-        Serving(tokio::spawn(egress::serve(
-            doors,
-            Rule::Granted(network),
-            BUDGET,
-            witness,
-        )))
+        Serving(seen.witness.open(doors, network, BUDGET, witness))
     });
     let mut over = None;
     loop {
@@ -196,7 +191,7 @@ impl Witness for Seen {
                 port,
                 outcome: Outcome::Refused(_),
             } => Some(format!("{host}:{port}")),
-            Event::Connect { .. } | Event::Call { .. } | Event::Limit { .. } => None,
+            Event::Connect { .. } | Event::Call { .. } | Event::Planted { .. } | Event::Limit { .. } => None,
         };
         if let Some(host) = refused {
             let mut hosts = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
