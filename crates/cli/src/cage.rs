@@ -140,6 +140,7 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
         tokio::select! {
             said = cage.said() => match said? {
                 Some(Said::Saw(event)) => tell(&event),
+                Some(Said::Learnt(_)) => {}
                 Some(Said::Ended(code)) => break code,
                 None => break KILLED,
             },

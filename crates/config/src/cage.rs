@@ -13,7 +13,7 @@ use crate::check;
 use crate::diagnose::Problem;
 use crate::hidden::Hidden;
 
-pub use place::{Access, Reason, unfit};
+pub use place::{Access, Reason, stores, unfit};
 
 /// Whether a program runs in a cage.
 #[derive(Clone, Debug, PartialEq, Eq)]

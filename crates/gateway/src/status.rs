@@ -154,7 +154,7 @@ fn cage_status(cage: &Cage, view: &View) -> (Vec<String>, Vec<String>) {
         return (
             vec![
                 "environment from nothing plus what the configuration grants".to_owned(),
-                "own process group, killed with its descendants".to_owned(),
+                "a keeper, which ends it with all that it started, however that detached".to_owned(),
             ],
             vec!["cage: off by configuration: the server runs with all rights of this user".to_owned()],
         );

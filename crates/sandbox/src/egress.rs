@@ -26,6 +26,7 @@ mod resolver;
 mod tests;
 
 use std::io;
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,9 @@ pub trait Witness: Send + Sync + 'static {
     /// One more attempt.
     fn saw(&self, event: Event);
 
+    /// Within the cage this address now stands for this name.
+    fn lent(&self, _name: &str, _address: Ipv4Addr) {}
+
     /// Serves the network of a cage of which the witness is told, until the task is aborted: here, unless another process
     /// has the network.
     fn open(
@@ -78,8 +82,8 @@ pub trait Witness: Send + Sync + 'static {
 pub enum Rule {
     /// These, and nobody else.
     Granted(Vec<Grant>),
-    /// Everybody with a public address, so that the grants can be written from what was seen.
-    Learn,
+    /// These, and everybody with a public address, so that the grants can be written from what was seen.
+    Learn(Vec<Grant>),
 }
 
 /// How much of the network one cage may use.

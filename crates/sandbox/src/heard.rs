@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::process::Pid;
 
 use crate::event::{Event, Outcome};
-use crate::seccomp::telling;
+use crate::learn::{Recorder, Trace};
+use crate::seccomp::{self, telling};
 use crate::spec::{Host, Spec};
 use crate::sys::{self, Notified};
 
@@ -28,6 +30,7 @@ pub(crate) struct Ear {
     addresses: BTreeSet<Ipv4Addr>,
     loopback: bool,
     kept: BTreeMap<String, Kept>,
+    recorder: Option<Recorder>,
 }
 
 struct Kept {
@@ -47,20 +50,31 @@ impl Ear {
             addresses: addresses.collect(),
             loopback: spec.loopback,
             kept: BTreeMap::new(),
+            recorder: spec.learn.as_ref().map(|learning| Recorder::new(&learning.shown)),
         }
     }
 
-    /// Takes one call and answers it.
-    pub(crate) fn hear(&mut self, listener: BorrowedFd<'_>) {
+    /// Takes one call and answers it; `opens` is asked before a file is opened for writing.
+    pub(crate) fn hear(&mut self, listener: BorrowedFd<'_>, opens: impl FnOnce()) {
         let Ok(Some(call)) = sys::next_notified(listener) else {
             return;
         };
+        if seccomp::opens(call.call) {
+            opens();
+            sys::answer_notified(listener, call.id, None);
+            return;
+        }
         if let Some(name) = telling(call.call) {
             sys::answer_notified(listener, call.id, Some(libc::EPERM));
             self.keep(Event::Call {
                 name: name.to_owned(),
                 times: 1,
             });
+            return;
+        }
+        if let Some(recorder) = &mut self.recorder {
+            recorder.hear(&call);
+            sys::answer_notified(listener, call.id, None);
             return;
         }
         // A connection: read first, since afterwards the caller goes on.
@@ -130,6 +144,19 @@ impl Ear {
             told: None,
         });
         kept.times = kept.times.saturating_add(1);
+    }
+
+    /// What the program of a recording cage has used since. `root` is process 1 of the cage.
+    pub(crate) fn learnt(&mut self, root: Pid) -> Vec<Trace> {
+        self.recorder
+            .as_mut()
+            .map(|recorder| recorder.fresh(root))
+            .unwrap_or_default()
+    }
+
+    /// How long it may be until that is asked for again.
+    pub(crate) fn pause(&self) -> Duration {
+        self.recorder.as_ref().map_or(Duration::MAX, Recorder::pause)
     }
 
     /// What is to be told now.

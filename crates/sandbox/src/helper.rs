@@ -87,10 +87,10 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
         other => other,
     };
     match stood {
-        Attempt::Stood(cage, listener, proof) => {
+        Attempt::Stood(cage, listener, proof, ear) => {
             let_go_of_streams()?;
             seccomp::confine_helper()?;
-            let code = cage.watch(&spec, listener, *proof);
+            let code = cage.watch(&spec, listener, *proof, ear);
             drop(stand_ins);
             code
         }
@@ -102,7 +102,7 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
 /// What came of building a cage.
 enum Attempt<'a> {
     /// The program runs.
-    Stood(Cage<'a>, Option<OwnedFd>, Box<Proof>),
+    Stood(Cage<'a>, Option<OwnedFd>, Box<Proof>, Ear),
     /// This user may not have what it is made of, and why.
     Closed(String),
     /// It ended, and Mantlet knows why, or has gone itself.
@@ -131,9 +131,10 @@ fn attempt<'a>(outer: &'a OwnedFd, spec: &Spec, kind: Kind<'_>, trials: bool) ->
         pid,
         basic: namespaces == 0,
     };
-    let outcome = cage.stand(spec, &inner);
+    let mut ear = Ear::new(spec);
+    let outcome = cage.stand(spec, &inner, &mut ear);
     match outcome {
-        Ok(Standing::Stands(listener, proof)) => Ok(Attempt::Stood(cage, listener, proof)),
+        Ok(Standing::Stands(listener, proof)) => Ok(Attempt::Stood(cage, listener, proof, ear)),
         Ok(Standing::Closed(why)) => {
             cage.kill();
             cage.wait()?;
@@ -176,24 +177,38 @@ enum Standing {
 
 impl Cage<'_> {
     /// Waits until the program runs, or does not.
-    fn stand(&self, spec: &Spec, inner: &OwnedFd) -> io::Result<Standing> {
+    fn stand(&self, spec: &Spec, inner: &OwnedFd, ear: &mut Ear) -> io::Result<Standing> {
         talk::send(inner, &Order::Go, &[])?;
-        let (mut listener, mut tried): (_, Option<(String, Vec<Trial>)>) = (None, None);
+        let (mut listener, mut tried): (Option<OwnedFd>, Option<(String, Vec<Trial>)>) = (None, None);
         loop {
-            let mut both = [
+            let mut waiting = vec![
                 PollFd::new(inner, PollFlags::IN),
                 PollFd::new(self.outer, PollFlags::empty()),
             ];
-            poll(&mut both, None)?;
-            let [_, mantlet] = both.map(|one| one.revents());
-            if mantlet.contains(PollFlags::HUP) {
+            waiting.extend(
+                listener
+                    .iter()
+                    .map(|listener| PollFd::new(listener, PollFlags::IN)),
+            );
+            poll(&mut waiting, None)?;
+            let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
+            if ready.get(1).is_some_and(|flags| flags.contains(PollFlags::HUP)) {
                 return Ok(Standing::Falls);
+            }
+            // In a recording cage the very start of the program is a call that waits to be heard.
+            if let Some(heard) = listener
+                .as_ref()
+                .filter(|_| ready.first().is_some_and(|flags| flags.is_empty()))
+            {
+                ear.hear(heard.as_fd(), || {});
+                continue;
             }
             match talk::receive::<Word>(inner, RecvFlags::empty())? {
                 Some((word @ Word::Doors(_), doors)) => {
                     let doors: Vec<_> = doors.iter().map(|door| door.as_fd()).collect();
                     talk::send(self.outer, &word, &doors)?;
                 }
+                Some((word @ Word::Learnt(_), _)) => talk::send(self.outer, &word, &[])?,
                 Some((Word::Listener, beside)) => listener = beside.into_iter().next(),
                 Some((Word::Tried(status, trials), _)) => tried = Some((status, trials)),
                 Some((word @ Word::Fell(_), _)) => {
@@ -205,6 +220,11 @@ impl Cage<'_> {
                 None => break,
             }
         }
+        if spec.learn.is_some() && listener.is_none() {
+            return Err(io::Error::other(
+                "nothing can be recorded here: this is within a cage already, or the kernel has no seccomp notification",
+            ));
+        }
         let keeps = self.group.as_ref().map(|group| group.keeps.as_slice());
         let proof = if self.basic {
             proof::of_basic(spec, listener.is_some(), tried)
@@ -215,7 +235,13 @@ impl Cage<'_> {
     }
 
     /// Says that the program runs; then watches it until it ends, or must.
-    fn watch(&self, spec: &Spec, mut listener: Option<OwnedFd>, proof: Proof) -> io::Result<u8> {
+    fn watch(
+        &self,
+        spec: &Spec,
+        mut listener: Option<OwnedFd>,
+        proof: Proof,
+        mut ear: Ear,
+    ) -> io::Result<u8> {
         let signals = sys::hear_signals(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])?;
         if proof.tier < spec.minimum {
             let why = format!(
@@ -229,7 +255,6 @@ impl Cage<'_> {
             return self.end();
         }
         talk::send(self.outer, &Word::Stands(Box::new(proof)), &[])?;
-        let mut ear = Ear::new(spec);
         let plants = Plants::watch(&spec.write);
         let mut watch = Watch::new(spec, self.pid, self.group.as_ref());
         loop {
@@ -244,7 +269,7 @@ impl Cage<'_> {
                     .map(|listener| PollFd::new(listener, PollFlags::IN)),
             );
             waiting.extend(plants.iter().map(|plants| PollFd::new(plants, PollFlags::IN)));
-            let pause = Timespec::try_from(watch.pause()).map_err(io::Error::other)?;
+            let pause = Timespec::try_from(watch.pause().min(ear.pause())).map_err(io::Error::other)?;
             poll(&mut waiting, Some(&pause))?;
             let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
             let is = |at: usize| ready.get(at).is_some_and(|flags| !flags.is_empty());
@@ -256,8 +281,15 @@ impl Cage<'_> {
                 while rustix::io::read(&signals, &mut heard).is_ok_and(|read| read > 0) {}
                 self.signal(Signal::TERM);
             }
+            let mut over = None;
             if let Some(heard) = listener.as_ref().filter(|_| is(3)) {
-                ear.hear(heard.as_fd());
+                ear.hear(heard.as_fd(), || {
+                    over = watch.opens();
+                    if over.is_some() {
+                        // Before it is answered: the file is not opened any more.
+                        self.kill();
+                    }
+                });
             }
             // Nobody is left who could be heard.
             if ready.get(3).is_some_and(|flags| flags.contains(PollFlags::HUP)) {
@@ -266,7 +298,13 @@ impl Cage<'_> {
             for event in plants.iter().flat_map(Plants::look).chain(ear.ripe()) {
                 self.say(event)?;
             }
-            if let Some(event) = watch.look() {
+            loop {
+                let learnt = ear.learnt(self.pid);
+                if learnt.is_empty() || talk::send(self.outer, &Word::Learnt(learnt), &[]).is_err() {
+                    break;
+                }
+            }
+            if let Some(event) = over.or_else(|| watch.look()) {
                 self.kill();
                 self.say(event)?;
                 return self.end();

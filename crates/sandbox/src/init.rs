@@ -16,6 +16,7 @@ use rustix::thread::{
 };
 
 use crate::landlock::{Ports, Use, restrict};
+use crate::learn::{RECORDED, Trace};
 use crate::limits;
 use crate::network;
 use crate::proof;
@@ -38,6 +39,9 @@ pub(crate) const HANDED_ON: &[libc::c_int] = &[
 const NOT_STARTED: u8 = 126;
 /// The last capability that any kernel has, with room for more.
 const CAPABILITIES: u32 = 63;
+
+/// Places that a recording cage cannot show, at most: they are told in one message.
+const UNSEEN: usize = 16;
 
 /// What is the same for the program and for what tries its walls.
 struct Walls {
@@ -126,11 +130,19 @@ fn apart(spec: &Spec, user: (u32, u32), inner: &OwnedFd) -> io::Result<Walls> {
         .map(|descriptor| descriptor.as_fd())
         .collect();
     send(inner, &Word::Doors(sockets.ports), &descriptors)?;
+    if !root.unseen.is_empty() {
+        let unseen = root.unseen.into_iter().take(UNSEEN).map(Trace::Unseen);
+        send(inner, &Word::Learnt(unseen.collect()), &[])?;
+    }
+    let filters = match spec.learn {
+        Some(_) => Filters::recording(RECORDED, Sockets::Inside),
+        None => Filters::new(true, Sockets::Inside),
+    };
     Ok(Walls {
         paths: root.paths,
         // Within the cage ports lead nowhere but to Mantlet. A program that may open its own may connect to any.
         ports: (!spec.loopback).then(|| spec.network.iter().map(|grant| grant.port).collect()),
-        filters: step("the filter of system calls", Filters::new(true, Sockets::Inside))?,
+        filters: step("the filter of system calls", filters)?,
         sockets: Sockets::Inside,
         home: HOME.into(),
     })

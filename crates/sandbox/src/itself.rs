@@ -65,7 +65,7 @@ pub fn confine(needs: &Needs) -> io::Result<Itself> {
             "there is more than one thread: only this one would be within the walls",
         ));
     }
-    let filter = seccomp::itself::filter()?;
+    let filter = seccomp::itself::filter(needs.connects)?;
     keep_memory_private()?;
     give_up_capabilities()?;
     set_no_new_privs(true)?;
@@ -291,9 +291,9 @@ fn found(needs: &Needs, (landlock, version): (RulesetStatus, u32), trials: usize
             .map(|folder| format!("`{}`", folder.display()))
             .collect();
         let network = if needs.connects {
-            "any TCP host may be reached"
+            "any host may be reached"
         } else {
-            "no TCP host can be reached"
+            "no host can be reached"
         };
         let writes = if folders.is_empty() {
             "nothing".to_owned()
@@ -425,7 +425,9 @@ mod tests {
             };
             confine(&needs).unwrap();
             let connected = TcpStream::connect(address);
-            TcpListener::bind("127.0.0.1:0").is_ok() && (wall::version() < 4 || refused(connected))
+            TcpListener::bind("127.0.0.1:0").is_ok()
+                && refused(connected)
+                && refused(std::net::UdpSocket::bind("127.0.0.1:0"))
         }));
     }
 

@@ -14,6 +14,7 @@ mod init;
 mod itself;
 mod keeper;
 mod landlock;
+pub mod learn;
 mod limits;
 mod line;
 mod network;

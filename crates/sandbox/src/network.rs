@@ -1,7 +1,6 @@
 //! The network of the cage: a loopback interface, and nothing else. Where hosts are granted, every IPv4 address is
 //! delivered to this loopback (AnyIP), and the sockets that wait there are handed to Mantlet, which decides and dials.
 
-use std::collections::BTreeSet;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
@@ -24,7 +23,7 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Sockets> {
     sys::interface_up(b"lo")?;
     let resolver = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53))?;
     let mut descriptors = vec![OwnedFd::from(resolver)];
-    let ports: BTreeSet<u16> = spec.network.iter().map(|grant| grant.port).collect();
+    let ports = spec.ports();
     if !ports.is_empty() {
         everywhere_is_here()?;
     }

@@ -1,6 +1,9 @@
 //! The root of the cage, built up from nothing: what is not put here is not there. Runs as process 1 of the cage, with
 //! all capabilities over its own namespaces and none outside.
 
+mod proc;
+mod wide;
+
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -61,30 +64,6 @@ const SCRATCH: &[(&str, &str, u32)] = &[
     ("home", HOME, 0o700),
 ];
 
-/// Files of `/proc` that tell of the machine, or move it.
-const HIDDEN_FILES: &[&str] = &[
-    "cmdline",
-    "config.gz",
-    "kallsyms",
-    "kcore",
-    "key-users",
-    "keys",
-    "kmsg",
-    "kpagecgroup",
-    "kpagecount",
-    "kpageflags",
-    "latency_stats",
-    "modules",
-    "sched_debug",
-    "slabinfo",
-    "sysrq-trigger",
-    "timer_list",
-    "vmallocinfo",
-];
-const HIDDEN_FOLDERS: &[&str] = &["acpi", "asound", "bus", "driver", "fs", "irq", "scsi"];
-/// Where each start of the machine has a number of its own.
-const BOOT: &str = "sys/kernel/random/boot_id";
-
 const FILES: &[(&str, &str)] = &[
     ("passwd", "mcp:x:1000:1000::/home/mcp:/bin/sh\n"),
     ("group", "mcp:x:1000:\n"),
@@ -108,9 +87,19 @@ struct Tree {
     folder: bool,
 }
 
-/// What stands: the paths for the second wall.
+/// What stands: the paths for the second wall, and what a recording cage could not show.
 pub(crate) struct Root {
     pub(crate) paths: Vec<(String, Use)>,
+    pub(crate) unseen: Vec<PathBuf>,
+}
+
+/// Whether this is in every root.
+pub(crate) fn has(path: &Path) -> bool {
+    let scratch = SCRATCH.iter().map(|(_, target, _)| *target);
+    let all = SYSTEM.iter().chain(MERGED).copied().chain(scratch);
+    let file = path.strip_prefix("/etc").ok().and_then(Path::to_str);
+    all.chain(["/run/secrets"]).any(|place| path.starts_with(place))
+        || file.is_some_and(|file| FILES.iter().any(|(name, _)| *name == file))
 }
 
 /// Builds the root and makes it this process's. Nothing of the old one stays in sight.
@@ -119,13 +108,23 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     let mut paths = Vec::new();
     // All that comes from the old root is taken before anything covers a part of it.
     let mut trees = system(&mut paths)?;
-    trees.extend(grants(spec, &mut paths)?);
+    let wide = match &spec.learn {
+        Some(learning) => Some(wide::take(spec, learning)?),
+        None => {
+            trees.extend(grants(spec, &mut paths)?);
+            None
+        }
+    };
     let devices = devices(&mut paths)?;
     let root = file_system("tmpfs", &[("size", "4m"), ("nr_inodes", "8k"), ("mode", "0755")])?;
     attach(&root, CWD, "/tmp").or_else(|_| attach(&root, CWD, "/mnt"))?;
     let new = root.as_fd();
     merged(new)?;
     etc(new)?;
+    let unseen = match wide {
+        Some(wide) => wide.put(new, &spec.limits, &mut paths)?,
+        None => Vec::new(),
+    };
     scratch(new, &spec.limits, &mut paths)?;
     secrets(new, spec, &mut paths)?;
     folder(new, Path::new("/dev"))?;
@@ -141,14 +140,17 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     ] {
         symlinkat(target, new, format!("dev/{link}"))?;
     }
-    processes(new, &spec.limits)?;
+    proc::build(new, &spec.limits)?;
+    if let Some(learning) = &spec.learn {
+        wide::hide(new, learning)?;
+    }
     paths.push(("/proc".to_owned(), Use::Read));
     sys::mount_attributes(new, RDONLY, false)?;
     rustix::process::fchdir(new)?;
     rustix::process::pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     rustix::process::chdir("/")?;
-    Ok(Root { paths })
+    Ok(Root { paths, unseen })
 }
 
 fn system(paths: &mut Vec<(String, Use)>) -> io::Result<Vec<Tree>> {
@@ -427,64 +429,4 @@ fn secrets(new: BorrowedFd<'_>, spec: &Spec, paths: &mut Vec<(String, Use)>) -> 
     folder(new, Path::new("/run/secrets"))?;
     paths.push(("/run/secrets".to_owned(), Use::Read));
     attach(&space, new, "run/secrets")
-}
-
-/// `/proc` with the processes of the cage only, and nothing in it to write.
-fn processes(new: BorrowedFd<'_>, limits: &Limits) -> io::Result<()> {
-    let proc = file_system("proc", &[("hidepid", "invisible")])?;
-    // No cage within the cage; not many more process ids than there may be processes. The first 300 are given out once
-    // only. Before 6.14 that setting is the whole machine's, and root could change it.
-    let ids = limits.processes.saturating_add(332).to_string();
-    let own_ids = kernel() >= (6, 14);
-    for (setting, value) in [
-        ("sys/user/max_user_namespaces", Some("0")),
-        ("sys/kernel/pid_max", own_ids.then_some(ids.as_str())),
-    ] {
-        let file = openat(&proc, setting, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
-        if let (Ok(file), Some(value)) = (file, value) {
-            let _refused = rustix::io::write(&file, value.as_bytes());
-        }
-    }
-    sys::mount_attributes(proc.as_fd(), RDONLY, false)?;
-    folder(new, Path::new("/proc"))?;
-    attach(&proc, new, "proc")?;
-    for name in HIDDEN_FILES {
-        cover(new, &format!("proc/{name}"), "dev/null")?;
-    }
-    cover(new, &format!("proc/{BOOT}"), "etc/boot_id")?;
-    let nothing = file_system("tmpfs", &[("size", "4k"), ("nr_inodes", "2"), ("mode", "0555")])?;
-    sys::mount_attributes(nothing.as_fd(), RDONLY, false)?;
-    folder(new, Path::new("/run/nothing"))?;
-    attach(&nothing, new, "run/nothing")?;
-    for name in HIDDEN_FOLDERS {
-        cover(new, &format!("proc/{name}"), "run/nothing")?;
-    }
-    unmount_within(new, "run/nothing")
-}
-
-/// The version of the kernel (uname(2)).
-fn kernel() -> (u32, u32) {
-    let name = rustix::system::uname();
-    let release = name.release().to_string_lossy();
-    let mut numbers = release
-        .split(['.', '-'])
-        .map(|part| part.parse().unwrap_or_default());
-    (
-        numbers.next().unwrap_or_default(),
-        numbers.next().unwrap_or_default(),
-    )
-}
-
-/// Covers a place with another one of the new root, when it is there.
-fn cover(new: BorrowedFd<'_>, path: &str, with: &str) -> io::Result<()> {
-    if within(new, Path::new(path)).is_err() {
-        return Ok(());
-    }
-    let cover = open_tree(
-        new,
-        with,
-        OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC,
-    )?;
-    sys::mount_attributes(cover.as_fd(), RDONLY, false)?;
-    attach(&cover, new, path)
 }

@@ -31,6 +31,16 @@ const RET_TRACE: u32 = 0x7ff0_0000;
 /// A return statement with a constant (`BPF_RET | BPF_K`).
 const BPF_RETURN: u16 = 0x06;
 
+/// Whether this call opens a file for writing: such a one is heard, and goes on.
+pub(crate) fn opens(call: i32) -> bool {
+    let call = c_long::from(call);
+    #[cfg(target_arch = "x86_64")]
+    if call == libc::SYS_creat {
+        return true;
+    }
+    OPEN.iter().any(|(number, ..)| *number == call)
+}
+
 /// The name of a telling call.
 pub(crate) fn telling(call: i32) -> Option<&'static str> {
     let call = c_long::from(call);
@@ -59,12 +69,20 @@ pub(crate) struct Filters {
 impl Filters {
     /// `heard`: whether the helper can hear calls.
     pub(crate) fn new(heard: bool, sockets: Sockets) -> io::Result<Self> {
-        let heard = if heard { Some(hearing()?) } else { None };
+        let heard = if heard { Some(hearing(&[])?) } else { None };
         let allow = allowing(heard.is_some(), sockets)?;
         Ok(Self {
             allow,
             lacking: lacking()?,
             heard,
+        })
+    }
+
+    /// Those of a recording cage: the helper also hears these calls, and lets them go on.
+    pub(crate) fn recording(further: &[c_long], sockets: Sockets) -> io::Result<Self> {
+        Ok(Self {
+            heard: Some(hearing(further)?),
+            ..Self::new(true, sockets)?
         })
     }
 
@@ -137,12 +155,20 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
     )
 }
 
-fn hearing() -> io::Result<BpfProgram> {
+fn hearing(further: &[c_long]) -> io::Result<BpfProgram> {
     let mut rules: Rules = TELLING.iter().map(|(_, call)| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_connect, Vec::new());
+    rules.extend(further.iter().map(|call| (*call, Vec::new())));
     for (call, argument) in CHANGE_MODE {
         rules.insert(*call, with_set_ids(*argument)?);
     }
+    for (call, flags, _) in OPEN {
+        let mode = number(libc::O_ACCMODE);
+        let writes = [libc::O_WRONLY, libc::O_RDWR].map(|how| rule(&[masked(*flags, mode, number(how))?]));
+        rules.insert(*call, writes.into_iter().collect::<io::Result<_>>()?);
+    }
+    #[cfg(target_arch = "x86_64")]
+    rules.insert(libc::SYS_creat, Vec::new());
     let mut program = compile(rules, SeccompAction::Allow, SeccompAction::Trace(STAND_IN))?;
     for statement in &mut program {
         if statement.code == BPF_RETURN && statement.k == RET_TRACE | STAND_IN {

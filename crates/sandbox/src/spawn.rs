@@ -14,6 +14,7 @@ use tokio::process::Child;
 use crate::egress::Doors;
 use crate::event::Event;
 use crate::keeper::Bare;
+use crate::learn::Trace;
 use crate::line::{Line, OpenLine};
 use crate::proof::Proof;
 use crate::spec::Spec;
@@ -40,6 +41,7 @@ pub struct Streams {
 pub struct Cage {
     line: OpenLine,
     doors: Option<Doors>,
+    learnt: Vec<Trace>,
 }
 
 /// What a cage says next.
@@ -47,6 +49,8 @@ pub struct Cage {
 pub enum Said {
     /// The program was seen trying something.
     Saw(Event),
+    /// The program of a recording cage used this.
+    Learnt(Vec<Trace>),
     /// The program has ended with this code, with all that it started.
     Ended(u8),
 }
@@ -130,6 +134,7 @@ impl Cage {
         Ok(Self {
             line: line.open()?,
             doors: None,
+            learnt: Vec::new(),
         })
     }
 
@@ -142,6 +147,7 @@ impl Cage {
             match self.next().await? {
                 Some((Word::Stands(proof), _)) => return Ok(*proof),
                 Some((Word::Doors(ports), descriptors)) => self.doors = Some(doors(ports, descriptors)?),
+                Some((Word::Learnt(traces), _)) => self.learnt.extend(traces),
                 Some((Word::Fell(why), _)) => return Err(Fell::Cage(why)),
                 Some(_) => {}
                 None => return Err(Fell::Cage("the helper ended while it built the cage".to_owned())),
@@ -166,6 +172,11 @@ impl Cage {
         self.doors.take()
     }
 
+    /// What a recording cage told while it was built; once.
+    pub fn learnt(&mut self) -> Vec<Trace> {
+        std::mem::take(&mut self.learnt)
+    }
+
     /// What it says next; `None` when the helper has gone, and with it the cage.
     ///
     /// # Errors
@@ -174,6 +185,7 @@ impl Cage {
         loop {
             match self.next().await? {
                 Some((Word::Saw(event), _)) => return Ok(Some(Said::Saw(event))),
+                Some((Word::Learnt(traces), _)) => return Ok(Some(Said::Learnt(traces))),
                 Some((Word::Ended(code), _)) => return Ok(Some(Said::Ended(code))),
                 Some(_) => {}
                 None => return Ok(None),

@@ -1,11 +1,14 @@
 //! What a caged program may do, in full: the word that Mantlet gives to the helper which builds the cage. Only the
 //! shape is here; where it comes from (configuration, command line, profiles) is elsewhere.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+
+use crate::learn::Learning;
 
 /// One program and its grants. Whatever is not granted here is not there.
 #[derive(Clone, Deserialize, Serialize)]
@@ -39,6 +42,8 @@ pub struct Spec {
     pub limits: Limits,
     /// The weakest cage in which it may start.
     pub minimum: Tier,
+    /// The cage is one that records; `read` and `write` are then without effect.
+    pub learn: Option<Learning>,
 }
 
 /// A host, a port and where that leads.
@@ -118,7 +123,18 @@ impl Spec {
             loopback: false,
             limits: Limits::default(),
             minimum: Tier::Standard,
+            learn: None,
         }
+    }
+
+    /// The TCP ports on which connections arrive at the egress.
+    pub(crate) fn ports(&self) -> BTreeSet<u16> {
+        let granted = self.network.iter().map(|grant| grant.port);
+        let learnt = self
+            .learn
+            .iter()
+            .flat_map(|learning| learning.ports.iter().copied());
+        granted.chain(learnt).collect()
     }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::Event;
 use crate::keeper::Bare;
+use crate::learn::Trace;
 use crate::proof::{Proof, Trial};
 use crate::spec::Spec;
 
@@ -55,6 +56,8 @@ pub(crate) enum Word {
     Closed(String),
     /// Something was tried.
     Saw(Event),
+    /// The program of a recording cage used this.
+    Learnt(Vec<Trace>),
     /// The program has ended with this code (128 and the signal, when one ended it).
     Ended(u8),
 }

@@ -14,10 +14,12 @@ use crate::event::Event;
 use crate::limits::Group;
 use crate::spec::Spec;
 
-/// Between two looks while the program writes, and otherwise.
-const BUSY: Duration = Duration::from_millis(8);
-const CALM: Duration = Duration::from_millis(40);
-/// So long after the last write it counts as busy.
+/// Between two glances at what is free on a disk: after a file was opened for writing, and otherwise.
+const BUSY: Duration = Duration::from_millis(5);
+const CALM: Duration = Duration::from_millis(20);
+/// Between two looks at the processes, which take longer.
+const LOOK: Duration = Duration::from_millis(40);
+/// So long after the last sign of writing it counts as busy.
 const WARM: Duration = Duration::from_millis(400);
 /// Folders of a granted one that are measured, at most: beyond that a limit cannot be kept, and is not claimed.
 const ENTRIES: u64 = 3_000_000;
@@ -29,7 +31,7 @@ pub(crate) struct Watch {
     processes: Option<u64>,
     disk: Option<Disk>,
     next: Instant,
-    pause: Duration,
+    next_look: Instant,
 }
 
 struct Disk {
@@ -44,6 +46,7 @@ struct Disk {
     written: Signs,
     /// Bytes sent to the disk so far, and what was free there at the start.
     sent: u64,
+    seen_sent: u64,
     started_free: u64,
     last_write: Instant,
 }
@@ -76,7 +79,7 @@ impl Watch {
             processes: (!kept("processes")).then(|| u64::from(spec.limits.processes)),
             disk,
             next: Instant::now(),
-            pause: CALM,
+            next_look: Instant::now(),
         }
     }
 
@@ -90,9 +93,36 @@ impl Watch {
 
     /// Looks, when it is time; returns the limit that is exceeded.
     pub(crate) fn look(&mut self) -> Option<Event> {
-        if Instant::now() < self.next {
+        let now = Instant::now();
+        if now < self.next {
             return None;
         }
+        let suspicious = self.disk.as_ref().is_some_and(Disk::glance);
+        let over = if suspicious || now >= self.next_look {
+            self.look_at_all()
+        } else {
+            None
+        };
+        self.next = later(match &self.disk {
+            Some(disk) if disk.last_write.elapsed() < WARM => BUSY,
+            Some(_) => CALM,
+            None => LOOK,
+        });
+        over
+    }
+
+    /// The program is about to open a file for writing, and waits until this returns: what it wrote so far is known, and
+    /// it will be looked at more often.
+    pub(crate) fn opens(&mut self) -> Option<Event> {
+        let disk = self.disk.as_mut()?;
+        disk.last_write = Instant::now();
+        let suspicious = disk.glance();
+        self.next = self.next.min(later(BUSY));
+        if suspicious { self.look_at_all() } else { None }
+    }
+
+    fn look_at_all(&mut self) -> Option<Event> {
+        self.next_look = later(LOOK);
         let tree = tree(self.pid);
         let mut over = None;
         if let Some(granted) = self.memory {
@@ -116,16 +146,13 @@ impl Watch {
         if let Some(disk) = &mut self.disk {
             over = over.or_else(|| disk.look(&tree));
         }
-        let busy = self
-            .disk
-            .as_ref()
-            .is_some_and(|disk| disk.last_write.elapsed() < WARM);
-        self.pause = if busy { BUSY } else { CALM };
-        self.next = Instant::now()
-            .checked_add(self.pause)
-            .unwrap_or_else(Instant::now);
         over
     }
+}
+
+fn later(pause: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(pause).unwrap_or(now)
 }
 
 fn limit(name: &str, used: u64, granted: u64) -> Event {
@@ -154,10 +181,28 @@ impl Disk {
             counting,
             added: Space::default(),
             sent: 0,
+            seen_sent: 0,
             started_free: written.free,
             written,
             last_write: Instant::now(),
         }
+    }
+
+    /// Whether so much is gone from the disk that it is worth a look.
+    fn glance(&self) -> bool {
+        let now = signs(&self.folders, &[]);
+        let (bytes, files) = self.steps();
+        self.written.free.saturating_sub(now.free) >= bytes
+            || self.written.free_files.saturating_sub(now.free_files) >= files
+    }
+
+    /// How much more makes it possible that a limit is exceeded.
+    fn steps(&self) -> (u64, u64) {
+        let step = |granted: u64, added: u64| granted.saturating_sub(added).max(granted / 16);
+        (
+            step(self.granted.bytes, self.added.bytes),
+            step(self.granted.files, self.added.files),
+        )
     }
 
     fn look(&mut self, tree: &[i32]) -> Option<Event> {
@@ -174,13 +219,12 @@ impl Disk {
         let taken = self.written.free.saturating_sub(now.free);
         let files = self.written.free_files.saturating_sub(now.free_files);
         let bytes = sent.max(taken);
-        if now != self.written {
+        if sent > self.seen_sent {
             self.last_write = Instant::now();
         }
-        let step = |granted: u64, added: u64| granted.saturating_sub(added).max(granted / 16);
-        let may_be_over = bytes >= step(self.granted.bytes, self.added.bytes)
-            || files >= step(self.granted.files, self.added.files);
-        if !may_be_over {
+        self.seen_sent = sent;
+        let (most_bytes, most_files) = self.steps();
+        if bytes < most_bytes && files < most_files {
             return None;
         }
         let Some(before) = self.before else {
@@ -354,7 +398,7 @@ fn value(status: &str, key: &str) -> u64 {
         .unwrap_or_default()
 }
 
-fn memory_of(pid: i32) -> u64 {
+pub(crate) fn memory_of(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let own = value(&status, "RssAnon").saturating_add(value(&status, "RssShmem"));
     own.saturating_add(value(&status, "VmSwap")).saturating_mul(1024)
@@ -367,7 +411,7 @@ fn share_of(pid: i32) -> u64 {
     own.saturating_add(value(&rollup, "SwapPss")).saturating_mul(1024)
 }
 
-fn threads_of(pid: i32) -> u64 {
+pub(crate) fn threads_of(pid: i32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     value(&status, "Threads")
 }

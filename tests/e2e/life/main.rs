@@ -17,6 +17,7 @@ mod record;
 mod reloading;
 mod resuming;
 mod slow;
+mod split;
 mod together;
 
 use std::process::{Command, Stdio};

@@ -69,6 +69,14 @@ pub fn unfit(path: &Path, access: Access, home: Option<&Path>, own: &[&Path]) ->
     })
 }
 
+/// Where credentials and the like are kept in a home directory: what [`unfit`] refuses there even for reading. To hide
+/// them from a program that sees the rest.
+pub fn stores(home: &Path) -> impl Iterator<Item = PathBuf> {
+    HOME.iter()
+        .filter(|place| !place.write)
+        .map(move |place| home.join(place.at))
+}
+
 /// Whether one of the two lies in the other.
 fn overlaps(path: &Path, place: &Path) -> bool {
     path.starts_with(place) || place.starts_with(path)
@@ -388,6 +396,15 @@ mod tests {
         }
         let none = unfit(Path::new("/home/bob/.ssh/id"), Access::Read, None, &[]);
         assert_eq!(none.unwrap().why, "lies in `~/.ssh`, which holds keys of SSH");
+    }
+
+    #[test]
+    fn stores_are_refused_for_reading() {
+        let home = Path::new("/home/ada");
+        let stores: Vec<PathBuf> = stores(home).collect();
+        assert!(stores.contains(&home.join(".ssh")) && !stores.contains(&home.join(".bashrc")));
+        let refused = |path: &PathBuf| unfit(path, Access::Read, Some(home), &[]).is_some();
+        assert!(stores.iter().all(refused));
     }
 
     #[test]

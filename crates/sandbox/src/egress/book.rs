@@ -92,19 +92,18 @@ impl Book {
             used: 0,
             chosen: 0,
         };
-        if let Rule::Granted(grants) = &rule {
-            for grant in grants {
-                match &grant.host {
-                    // As RFC 6761 §6.3 has it, and as `/etc/hosts` says whether we do or not.
-                    Host::Name(name) if name == LOCALHOST => names.put(name, Ipv4Addr::LOCALHOST),
-                    Host::Address(address) => names.taken.push(*address),
-                    Host::Name(_) | Host::Below(_) => {}
-                }
+        let (Rule::Granted(grants) | Rule::Learn(grants)) = &rule;
+        for grant in grants {
+            match &grant.host {
+                // As RFC 6761 §6.3 has it, and as `/etc/hosts` says whether we do or not.
+                Host::Name(name) if name == LOCALHOST => names.put(name, Ipv4Addr::LOCALHOST),
+                Host::Address(address) => names.taken.push(*address),
+                Host::Name(_) | Host::Below(_) => {}
             }
-            for grant in grants {
-                if let Host::Name(name) = &grant.host {
-                    names.give(name);
-                }
+        }
+        for grant in grants {
+            if let Host::Name(name) = &grant.host {
+                names.give(name);
             }
         }
         Self {
@@ -117,7 +116,7 @@ impl Book {
     pub(super) fn knows(&self, name: &str) -> bool {
         match &self.rule {
             Rule::Granted(grants) => grants.iter().any(|grant| is_for(&grant.host, name)),
-            Rule::Learn => true,
+            Rule::Learn(_) => true,
         }
     }
 
@@ -143,15 +142,7 @@ impl Book {
             let names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
             names.from.get(&address).map(Arc::clone)
         };
-        let Rule::Granted(grants) = &self.rule else {
-            return Ok(Target {
-                who: name.map_or(Who::Address(address), Who::Name),
-                port,
-                dial: None,
-                internal: false,
-                learnt: true,
-            });
-        };
+        let (Rule::Granted(grants) | Rule::Learn(grants)) = &self.rule;
         if let Some(name) = &name
             && let Some(grant) = best(grants, name, port)
         {
@@ -160,6 +151,15 @@ impl Book {
         let direct = grants
             .iter()
             .find(|grant| grant.port == port && grant.host == Host::Address(address));
+        if direct.is_none() && matches!(self.rule, Rule::Learn(_)) {
+            return Ok(Target {
+                who: name.map_or(Who::Address(address), Who::Name),
+                port,
+                dial: None,
+                internal: false,
+                learnt: true,
+            });
+        }
         match (direct, name) {
             (Some(grant), _) => Ok(granted(grant, Who::Address(address))),
             (None, Some(name)) => Err(Stranger {
@@ -396,7 +396,14 @@ mod tests {
 
     #[test]
     fn when_learning_every_name_gets_an_address() {
-        let book = Book::new(Rule::Learn);
+        let book = Book::new(Rule::Learn(vec![Grant {
+            internal: true,
+            ..grant(name("db.corp.example"), 5432)
+        }]));
+        let granted = address(book.answer("db.corp.example"));
+        let target = book.target(granted, 5432).unwrap();
+        assert!(target.internal && !target.learnt);
+        assert!(book.target(granted, 443).unwrap().learnt);
         let any = address(book.answer("any.example"));
         let target = book.target(any, 443).unwrap();
         assert_eq!(target.who, Who::Name("any.example".into()));

@@ -2,6 +2,7 @@
 //! the log must neither grow with that nor lose a granted connection in it.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -50,6 +51,11 @@ impl Report {
             }),
             refusals: Mutex::new(Window::new(now)),
         }
+    }
+
+    /// An address that stands for a granted name.
+    pub(super) fn lent(&self, name: &str, address: Ipv4Addr) {
+        self.witness.lent(name, address);
     }
 
     /// A name that is not granted.

@@ -64,7 +64,10 @@ fn decide(question: &Question<'_>, egress: &Egress) -> Vec<u8> {
         return question.answer(None);
     }
     match egress.book.answer(&question.name) {
-        Answer::Address(address) => question.answer(Some(address)),
+        Answer::Address(address) => {
+            egress.report.lent(&question.name, address);
+            question.answer(Some(address))
+        }
         Answer::Full => question.refuse(Code::Failed),
         Answer::Unknown => question.refuse(Code::Unknown),
     }

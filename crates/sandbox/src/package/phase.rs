@@ -161,6 +161,7 @@ async fn watch(mut cage: Cage, network: Vec<Grant>, seen: &Arc<Seen>) -> Result<
                 }
                 seen.saw(event);
             }
+            Some(Said::Learnt(_)) => {}
             Some(Said::Ended(code)) => return over.map_or(Ok(code), Err),
             None => return Err(over.unwrap_or_else(|| "its cage broke down".to_owned())),
         }

@@ -5,11 +5,11 @@
 use std::io;
 
 use libc::c_long;
-use seccompiler::{BpfProgram, SeccompAction};
+use seccompiler::{BpfProgram, SeccompAction, SeccompRule};
 
 use super::{
-    ALLOWED, KIND, NEW_NAMESPACE, OLDER, Rules, compile, equal, errno, ioctl, masked, none_of, number, rule,
-    sockets_inside,
+    ALLOWED, FAST_OPEN, KIND, NEW_NAMESPACE, OLDER, Rules, compile, equal, errno, ioctl, masked, none_of,
+    number, rule,
 };
 
 /// What a caged program may do and Mantlet need not.
@@ -84,8 +84,8 @@ const NOT_OURS_OLDER: &[c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const NOT_OURS_OLDER: &[c_long] = &[];
 
-/// The filter. For a process that has one thread yet: all later ones have it.
-pub(crate) fn filter() -> io::Result<BpfProgram> {
+/// The filter; `connects`: whether there is anybody to look up and to connect to. For a process that has one thread yet: all later ones have it.
+pub(crate) fn filter(connects: bool) -> io::Result<BpfProgram> {
     let not_ours = |call: &c_long| NOT_OURS.contains(call) || NOT_OURS_OLDER.contains(call);
     let mut rules: Rules = ALLOWED
         .iter()
@@ -95,9 +95,16 @@ pub(crate) fn filter() -> io::Result<BpfProgram> {
         .filter(|call| !not_ours(call))
         .map(|call| (*call, Vec::new()))
         .collect();
-    rules.insert(libc::SYS_connect, Vec::new());
-    for call in [libc::SYS_sendto, libc::SYS_sendmsg, libc::SYS_sendmmsg] {
-        rules.insert(call, Vec::new());
+    if connects {
+        rules.insert(libc::SYS_connect, Vec::new());
+    }
+    // Data sent while connecting would pass by the rules about connecting.
+    for (call, flags) in [
+        (libc::SYS_sendto, 3),
+        (libc::SYS_sendmsg, 2),
+        (libc::SYS_sendmmsg, 3),
+    ] {
+        rules.insert(call, vec![rule(&[none_of(flags, FAST_OPEN)?])?]);
     }
     // Threads only; `clone3` does not exist.
     let thread = number(libc::CLONE_VM | libc::CLONE_THREAD);
@@ -109,9 +116,7 @@ pub(crate) fn filter() -> io::Result<BpfProgram> {
     rules.insert(libc::SYS_tgkill, vec![rule(&[equal(0, own)?])?]);
     rules.insert(libc::SYS_prlimit64, vec![rule(&[equal(0, 0)?])?]);
     rules.insert(libc::SYS_ioctl, vec![ioctl()?]);
-    // TCP and UDP; all but the first, which is a local socket.
-    let sockets = sockets_inside()?.into_iter().skip(1).collect();
-    rules.insert(libc::SYS_socket, sockets);
+    rules.insert(libc::SYS_socket, sockets(connects)?);
     // A pair of datagram sockets could be led elsewhere (unix(7)); these are connected for good.
     let pairs = [libc::SOCK_STREAM, libc::SOCK_SEQPACKET]
         .map(|kind| rule(&[equal(0, number(libc::AF_UNIX))?, masked(1, KIND, number(kind))?]));
@@ -134,4 +139,26 @@ pub(crate) fn filter() -> io::Result<BpfProgram> {
         SeccompAction::Errno(errno(libc::ENOSYS)),
         SeccompAction::Allow,
     )
+}
+
+/// TCP, to listen and to connect; UDP and the addresses of the machine's interfaces only where names are looked up.
+fn sockets(connects: bool) -> io::Result<Vec<SeccompRule>> {
+    let (stream, datagram) = (number(libc::SOCK_STREAM), number(libc::SOCK_DGRAM));
+    let tcp = [(stream, 0), (stream, 6)];
+    let udp = [(datagram, 0), (datagram, 17)];
+    let kinds = tcp.iter().chain(udp.iter().filter(|_| connects));
+    let mut rules = Vec::new();
+    for (kind, protocol) in kinds {
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            rules.push(rule(&[
+                equal(0, number(family))?,
+                masked(1, KIND, *kind)?,
+                equal(2, *protocol)?,
+            ])?);
+        }
+    }
+    if connects {
+        rules.push(rule(&[equal(0, number(libc::AF_NETLINK))?, equal(2, 0)?])?);
+    }
+    Ok(rules)
 }

@@ -92,6 +92,8 @@ impl Holder {
             let event = tokio::select! {
                 said = self.cage.said() => match said {
                     Ok(Some(Said::Saw(event))) => event,
+                    // No server is started in a recording cage.
+                    Ok(Some(Said::Learnt(_))) => continue,
                     // What held it goes as well: then nothing is left.
                     Ok(Some(Said::Ended(_))) => continue,
                     Ok(None) | Err(_) => break,

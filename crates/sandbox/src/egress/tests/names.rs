@@ -158,7 +158,7 @@ async fn a_host_that_cannot_be_reached_is_told() {
 #[tokio::test]
 async fn learning_names_everybody_and_reaches_public_hosts_only() {
     let lookup: Lookup = Arc::new(|_, _| Ok(vec!["127.0.0.1:443".parse().unwrap()]));
-    let cage = Cage::new(Rule::Learn, 443, Budget::default(), lookup);
+    let cage = Cage::new(Rule::Learn(Vec::new()), 443, Budget::default(), lookup);
     assert!(cage.say(&hello(&[b"a.example"])).await.is_err());
     let mut stream = TcpStream::connect(("127.0.0.1", cage.door.port())).await.unwrap();
     stream.write_all(&hello(&[])).await.unwrap();
