@@ -90,7 +90,7 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
         Attempt::Stood(cage, listener, proof, ear) => {
             let_go_of_streams()?;
             seccomp::confine_helper()?;
-            let code = cage.watch(&spec, listener, *proof, ear);
+            let code = cage.watch(&spec, listener, *proof, *ear);
             drop(stand_ins);
             code
         }
@@ -102,7 +102,7 @@ fn serve(outer: &OwnedFd) -> io::Result<u8> {
 /// What came of building a cage.
 enum Attempt<'a> {
     /// The program runs.
-    Stood(Cage<'a>, Option<OwnedFd>, Box<Proof>, Ear),
+    Stood(Cage<'a>, Option<OwnedFd>, Box<Proof>, Box<Ear>),
     /// This user may not have what it is made of, and why.
     Closed(String),
     /// It ended, and Mantlet knows why, or has gone itself.
@@ -134,7 +134,7 @@ fn attempt<'a>(outer: &'a OwnedFd, spec: &Spec, kind: Kind<'_>, trials: bool) ->
     let mut ear = Ear::new(spec);
     let outcome = cage.stand(spec, &inner, &mut ear);
     match outcome {
-        Ok(Standing::Stands(listener, proof)) => Ok(Attempt::Stood(cage, listener, proof, ear)),
+        Ok(Standing::Stands(listener, proof)) => Ok(Attempt::Stood(cage, listener, proof, Box::new(ear))),
         Ok(Standing::Closed(why)) => {
             cage.kill();
             cage.wait()?;

@@ -121,14 +121,14 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     let new = root.as_fd();
     merged(new)?;
     etc(new)?;
-    let unseen = match wide {
+    let put_so_far = match wide {
         Some(wide) => wide.put(new, &spec.limits, &mut paths)?,
-        None => Vec::new(),
+        None => wide::Put::default(),
     };
     scratch(new, &spec.limits, &mut paths)?;
     secrets(new, spec, &mut paths)?;
     folder(new, Path::new("/dev"))?;
-    for tree in trees.iter().chain(&devices) {
+    for tree in trees.iter().chain(&devices).chain(&put_so_far.later) {
         put(new, tree)?;
     }
     links(new, spec)?;
@@ -150,7 +150,10 @@ pub(crate) fn build(spec: &Spec) -> io::Result<Root> {
     rustix::process::pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     rustix::process::chdir("/")?;
-    Ok(Root { paths, unseen })
+    Ok(Root {
+        paths,
+        unseen: put_so_far.unseen,
+    })
 }
 
 fn system(paths: &mut Vec<(String, Use)>) -> io::Result<Vec<Tree>> {

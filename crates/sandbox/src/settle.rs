@@ -446,8 +446,8 @@ mod tests {
         assert!(spec.runtime.contains(&home.join("work/server")));
         assert!(spec.runtime.contains(&home.join("work/node_modules")));
         assert_eq!(
-            spec.argv.get(1).unwrap(),
-            &home.join("work/server/dist/index.js").display().to_string()
+            spec.argv[1],
+            home.join("work/server/dist/index.js").display().to_string()
         );
 
         script(&home.join("loose.js"), "");

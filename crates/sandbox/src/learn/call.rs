@@ -195,7 +195,7 @@ mod tests {
             .collect()
     }
 
-    const HERE: u64 = libc::AT_FDCWD as i64 as u64;
+    const HERE: u64 = (libc::AT_FDCWD as i64).cast_unsigned();
 
     #[test]
     fn paths_are_read_and_made_absolute() {

@@ -131,7 +131,7 @@ impl Recorder {
         let sum = |of: fn(i32) -> u64| tree.iter().map(|pid| of(*pid)).fold(0, u64::saturating_add);
         // Its private folders are one file system.
         let scratch = tree.iter().find_map(|pid| {
-            let space = rustix::fs::statvfs(format!("/proc/{pid}/root/tmp")).ok()?;
+            let space = rustix::fs::statvfs(PathBuf::from(format!("/proc/{pid}/root")).join("tmp")).ok()?;
             let used = space.f_blocks.saturating_sub(space.f_bfree);
             Some(used.saturating_mul(space.f_frsize))
         });
@@ -268,7 +268,7 @@ mod tests {
         for path in [
             "/srv/x",
             "/usr/../home/ada",
-            "/tmp/work/x",
+            "/tmp/some/x",
             "/home/mcp/.config/x",
             "/etc/machine-id",
         ] {

@@ -14,7 +14,9 @@ use rustix::mount::{
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 
-use super::{MERGED, RDONLY, Tree, attach, file_system, folder, put, relative, tree, unmount_within, within};
+use super::{
+    HOME, MERGED, RDONLY, Tree, attach, file_system, folder, put, relative, tree, unmount_within, within,
+};
 use crate::landlock::Use;
 use crate::learn::Learning;
 use crate::spec::{Limits, Spec};
@@ -52,6 +54,8 @@ const NO_FILES: &[&str] = &[
 ];
 /// Places of the new root, at most.
 const PLACES: usize = 4_000;
+/// What the cage has of its own further below.
+const OWN_BELOW: &[&str] = &["/var/tmp", HOME];
 /// Where the layers are while they are made.
 const LAYERS: &str = "run/layers";
 
@@ -157,13 +161,14 @@ impl Wide {
         }
     }
 
-    /// Puts everything into the new root. Returns what could not be shown.
+    /// Puts it into the new root, but for what lies in a folder of the cage's own: that comes back, to be put there when
+    /// it is made.
     pub(super) fn put(
         self,
         new: BorrowedFd<'_>,
         limits: &Limits,
         paths: &mut Vec<(String, Use)>,
-    ) -> io::Result<Vec<PathBuf>> {
+    ) -> io::Result<Put> {
         let (size, files) = (limits.disk.to_string(), limits.files.to_string());
         let space = file_system(
             "tmpfs",
@@ -171,32 +176,36 @@ impl Wide {
         )?;
         folder(new, Path::new(LAYERS))?;
         attach(&space, new, LAYERS)?;
-        let (mut unseen, mut layers, mut failed) = (Vec::new(), 0_u32, None);
-        let mut tops = BTreeSet::new();
+        let (mut later, mut unseen) = (Vec::new(), Vec::new());
+        let (mut tops, mut layers, mut failed) = (BTreeSet::new(), 0_u32, None);
         for place in self.places {
             match place {
+                Place::Folder(path) | Place::Link(path, _) if is_own(&path) => {}
                 Place::Folder(path) => folder(new, &path)?,
                 Place::Link(path, target) => {
                     if within(new, &path).is_err() {
                         let _there = symlinkat(&target, new, relative(&path));
                     }
                 }
+                // The cage has a file of its own there.
+                Place::File(tree) if within(new, &tree.target).is_ok() => {}
                 Place::File(tree) => {
                     tops.extend(top(&tree.target));
-                    put(new, &tree)?;
+                    place_now(new, tree, &mut later)?;
                 }
                 Place::Layer(path, lower) => {
                     tops.extend(top(&path));
                     layers = layers.saturating_add(1);
                     match layer(new, layers, &path, &lower) {
-                        Ok(mount) => put(
-                            new,
-                            &Tree {
+                        Ok(mount) => {
+                            let (target, folder) = (path, true);
+                            let tree = Tree {
                                 mount,
-                                target: path,
-                                folder: true,
-                            },
-                        )?,
+                                target,
+                                folder,
+                            };
+                            place_now(new, tree, &mut later)?;
+                        }
                         Err(error) => {
                             failed.get_or_insert(error);
                             unseen.push(path);
@@ -212,15 +221,36 @@ impl Wide {
             )));
         }
         paths.extend(tops.into_iter().map(|path| (path, Use::Write)));
-        Ok(unseen)
+        Ok(Put { later, unseen })
     }
+}
+
+/// What is left when the machine's trees stand.
+#[derive(Default)]
+pub(super) struct Put {
+    /// To be put into the root as well, last.
+    pub(super) later: Vec<Tree>,
+    /// What could not be shown.
+    pub(super) unseen: Vec<PathBuf>,
+}
+
+fn place_now(new: BorrowedFd<'_>, tree: Tree, later: &mut Vec<Tree>) -> io::Result<()> {
+    if is_own(&tree.target) {
+        later.push(tree);
+        return Ok(());
+    }
+    put(new, &tree)
+}
+
+/// Whether the cage has a folder of its own above this.
+fn is_own(path: &Path) -> bool {
+    OWN.iter().chain(OWN_BELOW).any(|own| path.starts_with(own))
 }
 
 /// What the second wall opens for a place: the folder in `/`, or the place itself where that is one of the cage's own.
 fn top(path: &Path) -> Option<String> {
     let first: PathBuf = path.components().take(2).collect();
-    let own = OWN.iter().any(|own| first == Path::new(own));
-    let opened = if own { path } else { first.as_path() };
+    let opened = if is_own(path) { path } else { first.as_path() };
     opened.to_str().map(str::to_owned)
 }
 
