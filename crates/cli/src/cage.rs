@@ -11,21 +11,24 @@ use mantlet_config::cage::Cage;
 use mantlet_config::{Settings, Transport};
 use mantlet_gateway::Start;
 use mantlet_sandbox::egress::{self, Budget, Rule, Witness};
+use mantlet_sandbox::learn::Trace;
 use mantlet_sandbox::{Event, Fell, Outcome, Said, Spec, Streams};
 
 use tokio::signal::unix::SignalKind;
 
 use crate::failure::{self, Failure};
 use crate::grants::Grants;
-use crate::{state, term};
+use crate::{learn, state, term};
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  mantlet cage --proof -- true\n  mantlet cage --read ~/notes -- ls -l ~/notes\n  mantlet cage --net api.example.com:443 -- curl -s https://api.example.com/\n  mantlet cage --write \"$PWD\" --memory 2G --processes 400 -- make\n\nThe exit code is the command's own (137 when it was ended for a limit); 2 wrong use, 3 there is no cage."
+    after_help = "Examples:\n  mantlet cage --proof -- true\n  mantlet cage --read ~/notes -- ls -l ~/notes\n  mantlet cage --net api.example.com:443 -- curl -s https://api.example.com/\n  mantlet cage --write \"$PWD\" --memory 2G --processes 400 -- make\n  mantlet cage --learn -- npx -y @modelcontextprotocol/server-filesystem ~/notes\n\nThe exit code is the command's own (137 when it was ended for a limit); 2 wrong use, 3 there is no cage."
 )]
 pub(crate) struct Options {
     #[command(flatten)]
     grants: Grants,
+    #[command(flatten)]
+    learning: learn::Options,
     /// Do not run the command: print as JSON what holds it, found out from within
     #[arg(long)]
     proof: bool,
@@ -40,18 +43,22 @@ pub(crate) fn run(options: Options) -> Result<u8, Failure> {
         .build()
         .map_err(|error| Failure::could_not_run(format!("no runtime: {error}")))?;
     let outcome = runtime.block_on(async {
-        let spec = spec(options.command, &options.grants).await?;
+        let learning = options.learning.is_on();
+        let spec = spec(options.command, &options.grants, learning).await?;
         if options.proof {
             prove(&spec).await
+        } else if learning {
+            learn::run(spec, &options.learning, &options.grants).await
         } else {
-            caged(&spec).await
+            let rule = Rule::Granted(spec.network.clone());
+            caged(&spec, rule, Arc::new(Teller)).await
         }
     });
     runtime.shutdown_background();
     outcome
 }
 
-async fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
+async fn spec(argv: Vec<String>, grants: &Grants, learning: bool) -> Result<Spec, Failure> {
     let settings = Settings::wrap("cage", argv, &state::directory())
         .map_err(|problems| Failure::wrong_use(problems.render(false)))?;
     let Some(Transport::Command(mut line)) =
@@ -67,7 +74,8 @@ async fn spec(argv: Vec<String>, grants: &Grants) -> Result<Spec, Failure> {
     let (start, hints) = mantlet_gateway::ready(&name, &line, cage, Arc::new(Teller))
         .await
         .map_err(Failure::wrong_use)?;
-    for hint in hints {
+    // When it learns, what is not granted is there.
+    for hint in hints.iter().filter(|_| !learning) {
         term::say(&format!("mantlet: note: {hint}"));
     }
     let Start::Caged(mut spec) = start else {
@@ -111,7 +119,14 @@ const ASKED: u8 = 143;
 /// And of one that was killed.
 const KILLED: u8 = 137;
 
-async fn caged(spec: &Spec) -> Result<u8, Failure> {
+/// Sees what a caged command does.
+pub(crate) trait Sight: Witness {
+    /// It used this: told of a recording cage only.
+    fn learnt(&self, _traces: Vec<Trace>) {}
+}
+
+/// Runs the command in its cage until it ends.
+pub(crate) async fn caged(spec: &Spec, rule: Rule, sight: Arc<dyn Sight>) -> Result<u8, Failure> {
     let mut signals = signals()?;
     let (streams, piped) = streams::streams();
     let (mut helper, mut cage) = mantlet_sandbox::start(spec, streams, false).map_err(fell)?;
@@ -126,9 +141,10 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
         return Ok(ASKED);
     }
     let egress = cage.doors().map(|doors| {
-        let rule = Rule::Granted(spec.network.clone());
-        tokio::spawn(egress::serve(doors, rule, Budget::default(), Arc::new(Teller)))
+        let witness: Arc<dyn Witness> = Arc::<dyn Sight>::clone(&sight);
+        tokio::spawn(egress::serve(doors, rule, Budget::default(), witness))
     });
+    sight.learnt(cage.learnt());
     let mut deadline = None;
     let code = loop {
         let late = async {
@@ -139,8 +155,8 @@ async fn caged(spec: &Spec) -> Result<u8, Failure> {
         };
         tokio::select! {
             said = cage.said() => match said? {
-                Some(Said::Saw(event)) => tell(&event),
-                Some(Said::Learnt(_)) => {}
+                Some(Said::Saw(event)) => sight.saw(event),
+                Some(Said::Learnt(traces)) => sight.learnt(traces),
                 Some(Said::Ended(code)) => break code,
                 None => break KILLED,
             },
@@ -202,7 +218,10 @@ impl Witness for Teller {
     }
 }
 
-fn tell(event: &Event) {
+impl Sight for Teller {}
+
+/// Says what was tried.
+pub(crate) fn tell(event: &Event) {
     let plain = term::plain;
     let text = match event {
         Event::Connect { host, port, outcome } => match outcome {

@@ -26,6 +26,11 @@ impl Failure {
         }
     }
 
+    /// What is to be said.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     pub(crate) fn could_not_run(text: impl Into<String>) -> Self {
         Self {
             code: COULD_NOT_RUN,

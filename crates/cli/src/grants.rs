@@ -58,6 +58,14 @@ pub(crate) struct Grants {
 pub(crate) type Detour = (Destination, SocketAddr);
 
 impl Grants {
+    /// The flags that hand something over, by name.
+    pub(crate) fn handed(&self) -> Vec<(&'static str, String)> {
+        let name = |entry: &String| entry.split('=').next().unwrap_or_default().to_owned();
+        let variables = self.environment.iter().map(|entry| ("--env", name(entry)));
+        let secrets = self.secret.iter().map(|entry| ("--secret", name(entry)));
+        variables.chain(secrets).collect()
+    }
+
     /// Adds what is granted to a command.
     pub(crate) fn apply(&self, line: &mut CommandLine) -> Result<Vec<Detour>, Failure> {
         let Cage::On(cage) = &mut line.cage else {

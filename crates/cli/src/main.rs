@@ -6,6 +6,7 @@ mod demo;
 mod failure;
 mod grants;
 mod launcher;
+mod learn;
 mod log;
 mod run;
 mod schema;

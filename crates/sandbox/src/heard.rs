@@ -61,6 +61,9 @@ impl Ear {
         };
         if seccomp::opens(call.call) {
             opens();
+            if let Some(recorder) = &mut self.recorder {
+                recorder.hear(&call);
+            }
             sys::answer_notified(listener, call.id, None);
             return;
         }

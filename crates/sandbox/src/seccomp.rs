@@ -121,7 +121,6 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
         .chain(OLDER)
         .map(|call| (*call, Vec::new()))
         .collect();
-    rules.insert(libc::SYS_connect, Vec::new());
     if heard {
         // The other filter refuses them; this one would win over it.
         rules.extend(TELLING.iter().map(|(_, call)| (*call, Vec::new())));
@@ -132,10 +131,14 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
     // Threads and children, but no new namespace.
     rules.insert(libc::SYS_clone, vec![rule(&[none_of(0, NEW_NAMESPACE)?])?]);
     // Without a network of its own not even a local socket: it could be connected to those of the machine.
+    // A pair of datagram sockets could be connected elsewhere as well (unix(7)).
     if sockets == Sockets::Inside {
+        rules.insert(libc::SYS_connect, Vec::new());
         rules.insert(libc::SYS_socket, sockets_inside()?);
+        rules.insert(libc::SYS_socketpair, local_sockets()?);
+    } else {
+        rules.insert(libc::SYS_socketpair, pairs()?);
     }
-    rules.insert(libc::SYS_socketpair, local_sockets()?);
     rules.insert(libc::SYS_sendto, vec![rule(&[none_of(3, FAST_OPEN)?])?]);
     rules.insert(libc::SYS_sendmsg, vec![rule(&[none_of(2, FAST_OPEN)?])?]);
     rules.insert(libc::SYS_sendmmsg, vec![rule(&[none_of(3, FAST_OPEN)?])?]);
@@ -158,7 +161,6 @@ fn allowing(heard: bool, sockets: Sockets) -> io::Result<BpfProgram> {
 fn hearing(further: &[c_long]) -> io::Result<BpfProgram> {
     let mut rules: Rules = TELLING.iter().map(|(_, call)| (*call, Vec::new())).collect();
     rules.insert(libc::SYS_connect, Vec::new());
-    rules.extend(further.iter().map(|call| (*call, Vec::new())));
     for (call, argument) in CHANGE_MODE {
         rules.insert(*call, with_set_ids(*argument)?);
     }
@@ -169,6 +171,11 @@ fn hearing(further: &[c_long]) -> io::Result<BpfProgram> {
     }
     #[cfg(target_arch = "x86_64")]
     rules.insert(libc::SYS_creat, Vec::new());
+    // A recording cage hears of each, whatever its arguments; but set-user-id bits are refused there as well.
+    let recorded = further
+        .iter()
+        .filter(|call| !CHANGE_MODE.iter().any(|(number, _)| number == *call));
+    rules.extend(recorded.map(|call| (*call, Vec::new())));
     let mut program = compile(rules, SeccompAction::Allow, SeccompAction::Trace(STAND_IN))?;
     for statement in &mut program {
         if statement.code == BPF_RETURN && statement.k == RET_TRACE | STAND_IN {
@@ -200,6 +207,13 @@ fn sockets_inside() -> io::Result<Vec<SeccompRule>> {
     // Asking for the addresses of one's own interfaces (`NETLINK_ROUTE`).
     rules.push(rule(&[equal(0, number(libc::AF_NETLINK))?, equal(2, 0)?])?);
     Ok(rules)
+}
+
+fn pairs() -> io::Result<Vec<SeccompRule>> {
+    [libc::SOCK_STREAM, libc::SOCK_SEQPACKET]
+        .map(|kind| rule(&[equal(0, number(libc::AF_UNIX))?, masked(1, KIND, number(kind))?]))
+        .into_iter()
+        .collect()
 }
 
 fn local_sockets() -> io::Result<Vec<SeccompRule>> {

@@ -255,7 +255,7 @@ mod tests {
 
     #[test]
     fn what_every_cage_has_is_no_news() {
-        let recorder = Recorder::new(&["/tmp/work".into()]);
+        let recorder = Recorder::new(&["/tmp/some".into()]);
         for path in [
             "/usr/lib/x",
             "/proc/self/maps",
