@@ -20,7 +20,7 @@ fn status(serving: &Serving, name: &str) -> Value {
     found.cloned().unwrap_or_default()
 }
 
-fn assert_becomes(serving: &Serving, name: &str, state: &str) -> Value {
+pub(crate) fn assert_becomes(serving: &Serving, name: &str, state: &str) -> Value {
     until(&format!("the status shows `{name}` as `{state}`"), || {
         let status = status(serving, name);
         (status["state"] == state).then_some(status)

@@ -10,6 +10,7 @@
 )]
 
 mod bounded;
+mod breaches;
 mod cancelling;
 mod ending;
 mod failing;
