@@ -28,7 +28,7 @@ pub(crate) struct Options {
     #[command(flatten)]
     grants: Grants,
     #[command(flatten)]
-    learning: learn::Options,
+    learning: learn::Learn,
     /// Do not run the command: print as JSON what holds it, found out from within
     #[arg(long)]
     proof: bool,
@@ -131,15 +131,25 @@ pub(crate) async fn caged(spec: &Spec, rule: Rule, sight: Arc<dyn Sight>) -> Res
     let (streams, piped) = streams::streams();
     let (mut helper, mut cage) = mantlet_sandbox::start(spec, streams, false).map_err(fell)?;
     let shown = streams::carry(piped, &mut helper);
-    let stood = tokio::select! {
-        stood = cage.stands() => Some(stood.map_err(fell)?),
-        Some(_) = signals.recv() => None,
+    // The command may run before its cage has said so: what it is told until then is handed on afterwards.
+    let mut early = Vec::new();
+    let stood = loop {
+        let building = tokio::time::timeout(GRACE, cage.stands());
+        tokio::select! {
+            stood = building => match stood {
+                Ok(stood) => break Some(stood.map_err(fell)?),
+                Err(_) if early.is_empty() => {}
+                Err(_) => break None,
+            },
+            Some(signal) = signals.recv() => early.push(signal),
+        }
     };
     if stood.is_none() {
         drop(cage);
         helper.wait().await?;
         return Ok(ASKED);
     }
+    early.iter().for_each(|signal| cage.signal(*signal));
     let egress = cage.doors().map(|doors| {
         let witness: Arc<dyn Witness> = Arc::<dyn Sight>::clone(&sight);
         tokio::spawn(egress::serve(doors, rule, Budget::default(), witness))

@@ -39,7 +39,7 @@ const TURN: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 #[group(id = "learning")]
-pub(crate) struct Options {
+pub(crate) struct Learn {
     /// Run it in a recording cage, and propose the `sandbox:` block that it needs: in this file, or on standard error
     /// at its end. It sees your files, but not your keys and passwords, and reaches every public host; what it writes
     /// is thrown away
@@ -50,7 +50,7 @@ pub(crate) struct Options {
     format: Format,
 }
 
-impl Options {
+impl Learn {
     /// Whether this is asked for.
     pub(crate) fn is_on(&self) -> bool {
         self.learn.is_some()
@@ -58,10 +58,10 @@ impl Options {
 }
 
 /// Runs the command, and proposes. The code is the command's own.
-pub(crate) async fn run(mut spec: Spec, options: &Options, grants: &Grants) -> Result<u8, Failure> {
+pub(crate) async fn run(mut spec: Spec, options: &Learn, grants: &Grants) -> Result<u8, Failure> {
     let machine = mantlet_gateway::machine();
     let facts = facts(&spec, &machine, grants);
-    widen(&mut spec, &machine, &facts);
+    widen(&mut spec, &facts);
     let scribe = Arc::new(Scribe {
         seen: Mutex::new(Seen::default()),
         facts,
@@ -96,53 +96,63 @@ pub(crate) async fn run(mut spec: Spec, options: &Options, grants: &Grants) -> R
 
 /// What is known beforehand.
 fn facts(spec: &Spec, machine: &Machine, grants: &Grants) -> Facts {
-    let mut named = Vec::new();
+    let own = vec![state::directory()];
+    let internal = spec.network.iter().filter(|grant| grant.internal);
+    let mut facts = Facts {
+        program: spec.argv.first().cloned().unwrap_or_default(),
+        has_arguments: spec.argv.len() > 1,
+        home: machine.home.clone(),
+        hidden: hidden::places(machine.home.as_deref(), &own),
+        own,
+        shown: Vec::new(),
+        runtime: spec.runtime.clone(),
+        named: named(spec),
+        internal: internal.map(ToString::to_string).collect(),
+        handed: grants.handed(),
+    };
+    let named = facts.named.iter().map(|(path, _)| path);
+    let mut shown: Vec<PathBuf> = spec
+        .read
+        .iter()
+        .chain(&spec.write)
+        .chain(named)
+        .cloned()
+        .collect();
+    shown.retain(|path| OWN.iter().any(|own| path.starts_with(own)) && facts.may_see(path));
+    shown.sort();
+    shown.dedup();
+    facts.shown = shown;
+    facts
+}
+
+/// The places that the command names in its arguments and variables, as far as they are there.
+fn named(spec: &Spec) -> Vec<(PathBuf, String)> {
+    let mut texts = Vec::new();
     for word in spec.argv.iter().skip(1) {
         // `--root=/srv/data` names a place as well.
         let value = word.split_once('=').map_or(word.as_str(), |(_, value)| value);
-        named.extend([word.as_str(), value].map(|text| (text.to_owned(), "an argument".to_owned())));
+        texts.extend([word.as_str(), value].map(|text| (text, "an argument".to_owned())));
     }
     for (name, value) in &spec.environment {
-        named.push((value.clone(), format!("the variable `{name}`")));
+        texts.push((value, format!("the variable `{name}`")));
     }
-    let named = named
+    let existing = |text: &str| {
+        let path = Path::new(text);
+        path.is_absolute().then(|| path.canonicalize().ok()).flatten()
+    };
+    texts
         .into_iter()
-        .filter_map(|(text, why)| Some((existing(Path::new(&text))?, why)))
-        .collect();
-    Facts {
-        program: spec.argv.first().cloned().unwrap_or_default(),
-        home: machine.home.clone(),
-        own: vec![state::directory()],
-        runtime: spec.runtime.clone(),
-        named,
-        internal: spec
-            .network
-            .iter()
-            .filter(|grant| grant.internal)
-            .map(ToString::to_string)
-            .collect(),
-        handed: grants.handed(),
-    }
-}
-
-/// Where a full path really is, when something is there.
-fn existing(path: &Path) -> Option<PathBuf> {
-    path.is_absolute().then(|| path.canonicalize().ok()).flatten()
+        .filter_map(|(text, why)| Some((existing(text)?, why)))
+        .collect()
 }
 
 /// Makes the cage one that records.
-fn widen(spec: &mut Spec, machine: &Machine, facts: &Facts) {
-    let granted = spec.read.drain(..).chain(spec.write.drain(..));
-    let named = facts.named.iter().map(|(path, _)| path.clone());
-    let mut shown: Vec<PathBuf> = granted
-        .chain(named)
-        .filter(|path| OWN.iter().any(|own| path.starts_with(own)) && facts.may_see(path))
-        .collect();
-    shown.sort();
-    shown.dedup();
+fn widen(spec: &mut Spec, facts: &Facts) {
+    spec.read.clear();
+    spec.write.clear();
     spec.learn = Some(Learning {
-        hidden: hidden::places(machine.home.as_deref(), &facts.own),
-        shown,
+        hidden: facts.hidden.clone(),
+        shown: facts.shown.clone(),
         ports: PORTS.to_vec(),
     });
     spec.loopback = true;

@@ -9,11 +9,19 @@ use super::seen::{Reached, Seen};
 
 /// Names that are told although nothing was connected to.
 const TOLD: usize = 16;
+const NOT_PUBLIC: &str = "is no public address";
+const MEANT: &str = "if you mean it: `internal_network`";
 
 /// Adds hosts, ports and notes about them.
 pub(super) fn propose(seen: &Seen, facts: &Facts, proposal: &mut Proposal) {
     for ((host, port), reached) in &seen.hosts {
-        host_of_egress(&format!("{host}:{port}"), reached, facts, proposal);
+        let to = format!("{host}:{port}");
+        let hidden = host.parse().is_ok_and(|address| !is_public(address));
+        if hidden && !facts.internal.contains(&to) {
+            refuse(&to, NOT_PUBLIC, MEANT, proposal);
+        } else {
+            host_of_egress(&to, reached, facts, proposal);
+        }
     }
     for (address, port) in &seen.connections {
         connection(*address, *port, seen, proposal);
@@ -52,10 +60,9 @@ fn host_of_egress(to: &str, reached: &Reached, facts: &Facts, proposal: &mut Pro
     } else if let Some(why) = &reached.failed {
         proposal
             .network
-            .push(grant(format!("it could not be reached: {why}")));
+            .push(grant(format!("no connection was made: {why}")));
     } else if let Some(why) = &reached.refused {
-        let help = "if you mean it: `internal_network`";
-        refuse(to, &format!("was refused while learning: {why}"), help, proposal);
+        refuse(to, &format!("was refused while learning: {why}"), MEANT, proposal);
     }
 }
 
@@ -81,9 +88,9 @@ fn connection(address: IpAddr, port: u16, seen: &Seen, proposal: &mut Proposal) 
         let why = if address.is_loopback() {
             "leads to this machine itself"
         } else {
-            "is no public address"
+            NOT_PUBLIC
         };
-        refuse(&to, why, "if you mean it: `internal_network`", proposal);
+        refuse(&to, why, MEANT, proposal);
     } else if Destination::parse(&to).is_err() {
         refuse(&to, "is no name that can be granted", "", proposal);
     } else if !super::PORTS.contains(&port) {

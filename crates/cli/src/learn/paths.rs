@@ -20,6 +20,21 @@ const TOLD: usize = 40;
 const PRIVATE: &str = "/home/mcp";
 /// Folders that are there in every cage, with little in them.
 const BARE: &[&str] = &["/", "/etc", "/home", "/run", "/tmp", "/var"];
+/// What programs look into by habit, and do without.
+const HABITS: &[&str] = &[
+    "/etc/bash.bashrc",
+    "/etc/debian_version",
+    "/etc/environment",
+    "/etc/host.conf",
+    "/etc/inputrc",
+    "/etc/ld.so.preload",
+    "/etc/lsb-release",
+    "/etc/machine-id",
+    "/etc/mailcap",
+    "/etc/os-release",
+    "/etc/profile",
+    "/etc/redhat-release",
+];
 /// Folders in which strangers lie side by side.
 const MIXED: &[&str] = &[
     "/boot", "/etc", "/media", "/mnt", "/opt", "/root", "/srv", "/var", "/var/lib",
@@ -121,7 +136,7 @@ impl<'a> Sorter<'a> {
         if self.facts.has(&real) && !matches!(act, Act::Make | Act::Write | Act::Replace | Act::MakeFolder) {
             return;
         }
-        if mantlet_sandbox::learn::is_everywhere(&real) {
+        if self.facts.is_everywhere(&real) || HABITS.iter().any(|habit| real == Path::new(habit)) {
             return;
         }
         let found = real.symlink_metadata().ok();
@@ -265,7 +280,7 @@ impl<'a> Sorter<'a> {
         let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) else {
             return;
         };
-        if mantlet_sandbox::learn::is_everywhere(folder) {
+        if self.facts.is_everywhere(folder) {
             return;
         }
         if !may_write(folder) {
@@ -312,8 +327,11 @@ impl<'a> Sorter<'a> {
         let writable = |path: &Path| may_write(path) && facts.unfit(path, Access::Write).is_none();
         let mut write = self.changed;
         let alone = fold(self.written, &mut write, &writable);
-        let write = nested(gathered(write, &writable));
+        let mut write = nested(gathered(write, &writable));
         let mut read = self.folders;
+        for (path, why) in &mut write {
+            why.named = read.get(path).and_then(|read| read.named.clone());
+        }
         read.retain(|path, _| !within(&write, path));
         let files = self.files.into_iter().filter(|(path, _)| !within(&write, path));
         let readable = |path: &Path| facts.may_see(path);
@@ -564,7 +582,10 @@ mod tests {
         let proposal = machine.proposed(&["data"]);
         assert_eq!(machine.shown(&proposal.write), ["data", "log/today"]);
         assert_eq!(proposal.read, []);
-        assert_eq!(proposal.write[0].why, "4 files written, the first `index`");
+        assert_eq!(
+            proposal.write[0].why,
+            "an argument; 4 files written, the first `index`"
+        );
     }
 
     #[test]

@@ -12,9 +12,14 @@ use super::{hosts, paths};
 #[derive(Debug, Default)]
 pub(super) struct Facts {
     pub(super) program: String,
+    pub(super) has_arguments: bool,
     pub(super) home: Option<PathBuf>,
     /// What belongs to the gateway.
     pub(super) own: Vec<PathBuf>,
+    /// What the program did not see.
+    pub(super) hidden: Vec<PathBuf>,
+    /// What it saw of folders of which every cage has its own.
+    pub(super) shown: Vec<PathBuf>,
     /// What every cage of this program has, without a grant.
     pub(super) runtime: Vec<PathBuf>,
     /// Places that the command names, and how.
@@ -29,16 +34,33 @@ impl Facts {
     /// Why this place is never granted.
     pub(super) fn unfit(&self, path: &Path, access: Access) -> Option<Reason> {
         let own: Vec<&Path> = self.own.iter().map(PathBuf::as_path).collect();
-        unfit(path, access, self.home.as_deref(), &own)
+        let reason = unfit(path, access, self.home.as_deref(), &own);
+        let hidden = |place: &PathBuf| path.starts_with(place) || place.starts_with(path);
+        reason.or_else(|| {
+            let place = self.hidden.iter().find(|place| hidden(place))?;
+            Some(Reason {
+                why: if path.starts_with(place) {
+                    "holds secrets".to_owned()
+                } else {
+                    format!("lies above `{}`, which holds secrets", place.display())
+                },
+                help: "leave it out",
+            })
+        })
     }
 
     pub(super) fn may_see(&self, path: &Path) -> bool {
         self.unfit(path, Access::Read).is_none()
     }
 
+    /// Whether every cage has this.
+    pub(super) fn is_everywhere(&self, path: &Path) -> bool {
+        mantlet_sandbox::learn::is_everywhere(path) && !self.shown.iter().any(|shown| path.starts_with(shown))
+    }
+
+    /// Whether every cage of this program has it.
     pub(super) fn has(&self, path: &Path) -> bool {
-        mantlet_sandbox::learn::is_everywhere(path)
-            || self.runtime.iter().any(|folder| path.starts_with(folder))
+        self.is_everywhere(path) || self.runtime.iter().any(|folder| path.starts_with(folder))
     }
 }
 

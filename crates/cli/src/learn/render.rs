@@ -148,7 +148,8 @@ pub(super) fn flags(proposal: &Proposal, facts: &Facts) -> String {
     for (key, grant) in amounts(proposal) {
         words.extend([format!("--{key}"), grant.what.clone()]);
     }
-    words.extend(["--".to_owned(), quoted(&facts.program), "…".to_owned()]);
+    words.extend(["--".to_owned(), quoted(&facts.program)]);
+    words.extend(facts.has_arguments.then(|| "…".to_owned()));
     words.join(" ")
 }
 
@@ -309,6 +310,7 @@ mod tests {
     fn flags_are_words_of_a_shell() {
         let facts = Facts {
             program: "npx".to_owned(),
+            has_arguments: true,
             handed: vec![("--env", "TOKEN".to_owned())],
             ..Facts::default()
         };

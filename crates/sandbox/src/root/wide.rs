@@ -5,7 +5,6 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, symlinkat};
@@ -266,7 +265,8 @@ fn place(path: &Path) -> io::Result<OwnedFd> {
 
 /// A folder of the machine under a layer that takes what is written.
 fn layer(new: BorrowedFd<'_>, number: u32, path: &Path, lower: &OwnedFd) -> io::Result<OwnedFd> {
-    let mode = path.metadata()?.permissions().mode() & 0o1777;
+    // By its descriptor: the name may be covered by now.
+    let mode = fstat(lower)?.st_mode & 0o1777;
     let make = |kind: &str, mode: u32| {
         let name = format!("{LAYERS}/{kind}{number}");
         mkdirat(new, &name, Mode::from_raw_mode(0o700))?;
