@@ -50,6 +50,22 @@ const KEPT_OF_GIT: &[&str] = &[
     "info/attributes",
     "commondir",
 ];
+/// The part of a path that stays as it is although a folder above it may be written.
+pub(crate) fn kept(path: &Path) -> Option<PathBuf> {
+    let mut so_far = PathBuf::new();
+    for part in path.components() {
+        so_far.push(part);
+        let of_git = KEPT_OF_GIT
+            .iter()
+            .any(|name| so_far.ends_with(Path::new(".git").join(name)));
+        let new = so_far.ends_with(".git") && !so_far.exists();
+        if of_git || new || KEPT.iter().any(|name| so_far.ends_with(name)) {
+            return Some(so_far);
+        }
+    }
+    None
+}
+
 /// How deep repositories within the granted folder are looked for, and among how many folders at most.
 const DEPTH: u32 = 3;
 const FOLDERS: usize = 400;

@@ -84,6 +84,12 @@ pub enum Act {
     Replace,
 }
 
+/// The part of a path that no program may change, although a folder above it is granted: hooks, settings of editors.
+#[must_use]
+pub fn kept(path: &std::path::Path) -> Option<PathBuf> {
+    crate::guarded::kept(path)
+}
+
 /// Whether every cage has this place, whatever is granted: an absolute path without links.
 #[must_use]
 pub fn is_everywhere(path: &std::path::Path) -> bool {

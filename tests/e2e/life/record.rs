@@ -193,6 +193,11 @@ fn a_log_that_was_torn_is_taken_up_and_a_broken_one_is_not() {
                 .is_some_and(|extension| extension == "torn")
         })
     });
+    mantlet_tests::until("the log ends with a whole record", || {
+        std::fs::read(&log)
+            .is_ok_and(|text| text.ends_with(b"\n"))
+            .then_some(())
+    });
     mantlet_tests::serving::signal(child.id(), "KILL");
     drop(child.wait());
     assert_log_holds(&serving);

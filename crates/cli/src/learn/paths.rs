@@ -270,13 +270,28 @@ impl<'a> Sorter<'a> {
         if !may_write(path) {
             // It may have asked for more than it needs.
             self.read(path);
-        } else if self.fits(path, Access::Write) {
+        } else if !self.is_kept(path) && self.fits(path, Access::Write) {
             self.written.entry(path.to_owned()).or_default();
         }
     }
 
+    /// Whether this stays as it is in every cage; then it is told.
+    fn is_kept(&mut self, path: &Path) -> bool {
+        let kept = mantlet_sandbox::learn::kept(path);
+        if let Some(kept) = &kept {
+            self.note(format!(
+                "`{}` stays as it is in every cage: it is written in vain",
+                kept.display()
+            ));
+        }
+        kept.is_some()
+    }
+
     /// Something is made or taken away: the folder has to be writable.
     fn change(&mut self, path: &Path) {
+        if self.is_kept(path) {
+            return;
+        }
         let Some(folder) = path.ancestors().skip(1).find(|folder| folder.is_dir()) else {
             return;
         };
@@ -579,7 +594,11 @@ mod tests {
         machine.did("kept", Act::MakeFolder);
         machine.did("kept/gone", Act::Remove);
         machine.did("program/__pycache__/x.pyc", Act::Make);
+        machine.file("data/.git/config");
+        machine.did("data/.git/config.lock", Act::Remove);
+        machine.did("data/.git/hooks/x", Act::Make);
         let proposal = machine.proposed(&["data"]);
+        assert_eq!(proposal.notes.len(), 1, "{:?}", proposal.notes);
         assert_eq!(machine.shown(&proposal.write), ["data", "log/today"]);
         assert_eq!(proposal.read, []);
         assert_eq!(
