@@ -24,20 +24,25 @@ const KEPT: &[&str] = &[
     ".vscode",
     ".zed",
 ];
-/// Folders among them that are made, empty, where they are not there: what is not there cannot be kept from being
-/// planted. Git does not see empty folders. They are taken away again at the end.
-const MADE: &[&str] = &[
+/// What is made, empty, where it is not there: what is not there cannot be kept from being planted, and Git runs what a
+/// repository names without asking. It is taken away again at the end. Others could be kept so as well, but the program
+/// and its model would see folders that nobody made.
+const MADE: &[&str] = &[".git"];
+/// Names that mean running as well, mostly after a question to the person: their appearing is noticed.
+pub(crate) const NOTICED: &[&str] = &[
     ".claude",
     ".cursor",
     ".devcontainer",
-    ".git",
+    ".envrc",
+    ".exrc",
+    ".gitmodules",
     ".husky",
     ".idea",
+    ".mcp.json",
+    ".nvimrc",
     ".vscode",
     ".zed",
 ];
-/// Names that mean running as well, but have to be files: their appearing is noticed.
-pub(crate) const NOTICED: &[&str] = &[".envrc", ".exrc", ".gitmodules", ".mcp.json", ".nvimrc"];
 /// What nobody but Git's own commands puts into the folder of a repository, and those not without changing its settings,
 /// which they cannot here: it leads Git to hooks and settings elsewhere (gitrepository-layout(5)). It is taken away at
 /// once.
@@ -291,12 +296,18 @@ mod tests {
         assert!(top.path().join(".git").is_dir());
         drop(first);
         assert!(top.path().join(".git").is_dir(), "another one holds it");
-        let filled = top.path().join(".vscode");
+        assert!(
+            !top.path().join(".vscode").exists(),
+            "nobody sees more than is needed"
+        );
+        let filled = top.path().join(".git");
         fs::set_permissions(&filled, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        fs::write(filled.join("settings.json"), "{}").unwrap();
+        fs::write(filled.join("HEAD"), "").unwrap();
         drop(second);
+        assert!(top.path().join(".git/HEAD").exists());
+        fs::remove_dir_all(&filled).unwrap();
+        drop(StandIns::make(&folders));
         assert!(!top.path().join(".git").exists());
-        assert!(top.path().join(".vscode/settings.json").exists());
     }
 
     #[test]

@@ -59,6 +59,9 @@ fn homes(home: Option<&Path>) -> Vec<PathBuf> {
     let mut homes: Vec<PathBuf> = home.map(Path::to_owned).into_iter().collect();
     homes.push(PathBuf::from("/root"));
     homes.extend(entries(Path::new("/home")));
+    // Those of Windows, where this is a guest of it.
+    let drives = entries(Path::new("/mnt")).filter(|drive| name(drive).len() == 1);
+    homes.extend(drives.flat_map(|drive| entries(&drive.join("Users"))));
     let real: Vec<PathBuf> = homes.iter().filter_map(|home| home.canonicalize().ok()).collect();
     homes.extend(real);
     homes.sort();
@@ -71,7 +74,7 @@ fn histories(home: &Path) -> impl Iterator<Item = PathBuf> {
     let written = |path: &PathBuf| name(path).starts_with('.') && name(path).ends_with("_history");
     entries(home)
         .filter(written)
-        .chain([home.join(".local/share/fish"), home.join(".lesshst")])
+        .chain([".local/share/fish", ".lesshst", "AppData"].map(|place| home.join(place)))
 }
 
 fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -123,7 +123,16 @@ pub(super) fn json(proposal: &Proposal, program: &str) -> String {
     let all = json!({
         "program": program, "sandbox": block, "why": why, "refused": refused, "notes": proposal.notes,
     });
-    format!("{all:#}\n")
+    // What is left of letters that are not seen is in texts, where they may be written so.
+    let mut out = String::new();
+    for letter in format!("{all:#}\n").chars() {
+        if letter == '\n' || is_seen(letter) {
+            out.push(letter);
+        } else {
+            let _ = write!(out, "\\u{:04x}", u32::from(letter));
+        }
+    }
+    out
 }
 
 /// The same as flags of `mantlet wrap`. The command's arguments are not repeated: they may be secrets.
@@ -296,6 +305,7 @@ mod tests {
         let all: Value = serde_json::from_str(&text).unwrap();
         check(&understood(&format!("sandbox: {}", all["sandbox"])));
         assert_eq!(all["refused"][0]["help"], "leave it out");
+        assert!(text.chars().all(|letter| letter == '\n' || is_seen(letter)), "{text}");
     }
 
     #[test]
