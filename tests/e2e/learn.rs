@@ -279,7 +279,10 @@ print("DONE")
     });
     assert_eq!(learnt.proposal["sandbox"], expected, "{:#}", learnt.proposal);
     let refused = learnt.refused();
-    assert!(refused.ends_with(&["10.1.2.3:443", "127.0.0.1:11434"]), "{refused:?}");
+    assert!(
+        refused.ends_with(&["10.1.2.3:443", "127.0.0.1:11434"]),
+        "{refused:?}"
+    );
 
     let output = world.works(
         &["--loopback", "--net", &detour, "--net", "mail.example.com:2525"],

@@ -44,11 +44,12 @@ pub(crate) fn run(options: Options) -> Result<u8, Failure> {
         .map_err(|error| Failure::could_not_run(format!("no runtime: {error}")))?;
     let outcome = runtime.block_on(async {
         let learning = options.learning.is_on();
+        let program = options.command.first().cloned().unwrap_or_default();
         let spec = spec(options.command, &options.grants, learning).await?;
         if options.proof {
             prove(&spec).await
         } else if learning {
-            learn::run(spec, &options.learning, &options.grants).await
+            learn::run(spec, program, &options.learning, &options.grants).await
         } else {
             let rule = Rule::Granted(spec.network.clone());
             caged(&spec, rule, Arc::new(Teller)).await

@@ -57,10 +57,18 @@ impl Learn {
     }
 }
 
-/// Runs the command, and proposes. The code is the command's own.
-pub(crate) async fn run(mut spec: Spec, options: &Learn, grants: &Grants) -> Result<u8, Failure> {
+/// Runs the command, and proposes; `program` is what was written for it. The code is the command's own.
+pub(crate) async fn run(
+    mut spec: Spec,
+    program: String,
+    options: &Learn,
+    grants: &Grants,
+) -> Result<u8, Failure> {
     let machine = mantlet_gateway::machine();
-    let facts = facts(&spec, &machine, grants);
+    let facts = Facts {
+        program,
+        ..facts(&spec, &machine, grants)
+    };
     widen(&mut spec, &facts);
     let scribe = Arc::new(Scribe {
         seen: Mutex::new(Seen::default()),
@@ -99,7 +107,7 @@ fn facts(spec: &Spec, machine: &Machine, grants: &Grants) -> Facts {
     let own = vec![state::directory()];
     let internal = spec.network.iter().filter(|grant| grant.internal);
     let mut facts = Facts {
-        program: spec.argv.first().cloned().unwrap_or_default(),
+        program: String::new(),
         has_arguments: spec.argv.len() > 1,
         home: machine.home.clone(),
         hidden: hidden::places(machine.home.as_deref(), &own),

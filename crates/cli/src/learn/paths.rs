@@ -280,7 +280,7 @@ impl<'a> Sorter<'a> {
         let kept = mantlet_sandbox::learn::kept(path);
         if let Some(kept) = &kept {
             self.note(format!(
-                "`{}` stays as it is in every cage: it is written in vain",
+                "it wanted to change `{}`, which makes other programs run something: no grant opens that",
                 kept.display()
             ));
         }

@@ -305,7 +305,10 @@ mod tests {
         let all: Value = serde_json::from_str(&text).unwrap();
         check(&understood(&format!("sandbox: {}", all["sandbox"])));
         assert_eq!(all["refused"][0]["help"], "leave it out");
-        assert!(text.chars().all(|letter| letter == '\n' || is_seen(letter)), "{text}");
+        assert!(
+            text.chars().all(|letter| letter == '\n' || is_seen(letter)),
+            "{text}"
+        );
     }
 
     #[test]
