@@ -1,0 +1,80 @@
+//! Servers in cages behind the built binary: what they try is refused and on record, what they need works (packages, a
+//! native module, a browser), and what the machine cannot give is said.
+
+#![cfg(target_os = "linux")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::disallowed_methods,
+    reason = "a test says what is wrong by panicking, and starts programs"
+)]
+
+mod breaches;
+//mod browser;
+//mod packages;
+mod tiers;
+#[path = "../cage/users.rs"]
+mod users;
+
+use std::process::{Command, Stdio};
+
+use mantlet_tests::client::Session;
+use mantlet_tests::serving::Serving;
+use mantlet_tests::{binary, http, until};
+use serde_json::{Value, json};
+
+/// The words that start `server.py`.
+fn command() -> Value {
+    json!(["/usr/bin/python3", "-c", include_str!("server.py")])
+}
+
+/// A gateway with `server.py` as its one server, `only`, with this `sandbox:`.
+fn serving(sandbox: &Value) -> Serving {
+    let servers = json!({"only": {"command": command(), "sandbox": sandbox}});
+    Serving::start(&format!("servers: {servers}\n"))
+}
+
+/// Lets the server run code; gives the whole answer.
+fn run(session: &Session<'_>, id: i64, code: &str) -> Value {
+    session.call(id, "run", &json!({ "code": code }))
+}
+
+/// The text of a tool's answer.
+fn text(message: &Value) -> &str {
+    let text = message.pointer("/result/content/0/text").and_then(Value::as_str);
+    text.unwrap_or_else(|| panic!("no text in {message}"))
+}
+
+/// The stable code of a refusal.
+fn reason(message: &Value) -> &str {
+    let reason = message.pointer("/error/data/reason").and_then(Value::as_str);
+    reason.unwrap_or_else(|| panic!("no refusal in {message}"))
+}
+
+/// What `mantlet status` says of the server `only`, once it says something that is looked for.
+fn status(serving: &Serving, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+    until(&format!("the status shows {what}"), || {
+        let output = Command::new(binary("mantlet"))
+            .args(["status", "--format", "json"])
+            .env("XDG_STATE_HOME", serving.state())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let all = http::parse(&String::from_utf8_lossy(&output.stdout)).ok()?;
+        let found = all.pointer("/0/status/servers/0")?.clone();
+        fits(&found).then_some(found)
+    })
+}
+
+/// The records of a kind in the log, once there is one with this text.
+fn recorded(serving: &Serving, part: &str) -> Value {
+    until(&format!("`{part}` is in the log"), || {
+        let log = serving.log();
+        let line = log
+            .lines()
+            .find(|line| line.contains(r#""kind":"cage""#) && line.contains(part))?;
+        http::parse(line).ok()
+    })
+}
