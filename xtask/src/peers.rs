@@ -12,12 +12,17 @@ const LOCKS: &[&str] = &["package.json", "package-lock.json", "requirements.txt"
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Where they are pinned: those that must work, and apart from them those with known holes.
 const PINNED: &[&str] = &["tests/peers", "tests/peers/vulnerable"];
+/// The browser that a server drives: Debian's, since npm's would come from elsewhere.
+const BROWSER: &str = "/usr/lib/chromium/chromium";
 
 pub fn install(_arguments: &[String]) -> Result<()> {
     for pinned in PINNED {
         install_into(pinned)?;
     }
-    Ok(())
+    if Path::new(BROWSER).exists() {
+        return Ok(());
+    }
+    packages(&["chromium"])
 }
 
 fn install_into(pinned: &str) -> Result<()> {
@@ -84,6 +89,10 @@ fn tools() -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
+    packages(&missing)
+}
+
+fn packages(missing: &[&str]) -> Result<()> {
     let what = format!("peers: {} of the distribution", missing.join(", "));
     run(
         "peers: the distribution's list of packages",

@@ -1,8 +1,6 @@
 //! What a caged server tries or uses too much of, as seen from outside: the record, the answer, what is left of it.
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
-use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use mantlet_tests::client::Session;
@@ -11,7 +9,7 @@ use mantlet_tests::puppets::Puppets;
 use mantlet_tests::serving::Serving;
 use serde_json::{Value, json};
 
-use crate::{command, reason, recorded, run, serving, status, text};
+use crate::{command, reason, recorded, run, serving, status, text, web};
 
 /// The reasons of a record, and the server that it is about.
 fn told(record: &Value) -> String {
@@ -207,31 +205,9 @@ fn the_gateways_token_log_and_configuration_are_not_there() {
     assert_eq!(text(&seen), "[False, False, False, False, False]");
 }
 
-/// A web server on loopback for as long as the test runs; says which `Host` it was asked for.
-fn web() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let Ok(mut stream) = stream else { return };
-            let mut head = [0; 4096];
-            let read = stream.read(&mut head).unwrap_or(0);
-            let head = String::from_utf8_lossy(head.get(..read).unwrap_or_default()).into_owned();
-            let host = head.lines().find_map(|line| line.strip_prefix("Host: "));
-            let body = format!("asked for {}", host.unwrap_or("nobody"));
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                body.len()
-            );
-            let _gone = stream.write_all(format!("{head}{body}").as_bytes());
-        }
-    });
-    port
-}
-
 #[test]
 fn a_granted_host_is_reached_and_a_forged_one_is_not() {
-    let port = web();
+    let port = web(|host| format!("asked for {host}"));
     let serving = serving(&json!({"internal_network": [format!("localhost:{port}")], "on_breach": "warn"}));
     let session = Session::begin(&serving, Some("only"));
     let asks = |host: &str| {

@@ -6,18 +6,19 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
 
 mod breaches;
-//mod browser;
-//mod packages;
+mod browser;
+mod packages;
 mod tiers;
 #[path = "../cage/users.rs"]
 mod users;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
 use mantlet_tests::client::Session;
@@ -77,4 +78,28 @@ fn recorded(serving: &Serving, part: &str) -> Value {
             .find(|line| line.contains(r#""kind":"cage""#) && line.contains(part))?;
         http::parse(line).ok()
     })
+}
+
+/// A web server on loopback for as long as the test runs; what it answers is made of the `Host` that it was asked for.
+fn web(body: fn(&str) -> String) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        // A browser opens more connections than it uses.
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                let read = stream.read(&mut head).unwrap_or(0);
+                let head = String::from_utf8_lossy(head.get(..read).unwrap_or_default()).into_owned();
+                let host = head.lines().find_map(|line| line.strip_prefix("Host: "));
+                let body = body(host.unwrap_or("nobody"));
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                    body.len()
+                );
+                let _gone = stream.write_all(format!("{head}{body}").as_bytes());
+            });
+        }
+    });
+    port
 }

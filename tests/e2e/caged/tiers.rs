@@ -5,6 +5,7 @@ use std::process::Command;
 
 use mantlet_tests::binary;
 use mantlet_tests::client::Session;
+use mantlet_tests::http::parse;
 use mantlet_tests::lines::Talk;
 use serde_json::{Value, json};
 
@@ -114,4 +115,21 @@ fn within_a_cage_there_is_the_basic_one_for_who_asks_for_it() {
             user.shown()
         );
     }
+}
+
+#[test]
+fn the_basic_cage_says_that_it_is_one() {
+    let mantlet = binary("mantlet");
+    let output = Command::new(&mantlet)
+        .args(["cage", "--"])
+        .arg(&mantlet)
+        .args(["cage", "--minimum", "basic", "--proof", "--", "true"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let proof = parse(&said).unwrap_or_else(|_| panic!("{said}{}", String::from_utf8_lossy(&output.stderr)));
+    assert_eq!(proof["tier"], "basic", "{said}");
+    let trials = proof["trials"].as_array().unwrap();
+    assert!(trials.iter().all(|trial| trial["held"] == true), "{said}");
+    assert!(!proof["missing"].as_array().unwrap().is_empty(), "{said}");
 }
