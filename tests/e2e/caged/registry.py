@@ -24,7 +24,7 @@ require('readline').createInterface({input: process.stdin}).on('line', line => {
 })
 """
 # Install scripts: what each tries is not granted; it fails unless that is prevented.
-READS = "!(cat /etc/shadow || ls /root/.ssh || ls /home/* | grep -v mcp) 2>/dev/null"
+READS = "!(cat /etc/shadow || (cd /root && ls .ssh) || ls /home/* | grep -v mcp) 2>/dev/null"
 WRITES = "!(touch /usr/x || touch /etc/x) 2>/dev/null"
 CALLS = "node -e \"require('net').connect(443, 'evil.example.com').on('error', e => { console.error(e.code); process.exit(3) })\""
 LEAVES = "echo made-by-script > made; (setsid sleep 600 >/dev/null 2>&1 &)"
