@@ -9,8 +9,9 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::landlock::Use;
 
-/// Files and folders that stay as they are, when they are there.
-const KEPT: &[&str] = &[
+/// Files and folders that stay as they are, when they are there. Where they are not, their appearing is noticed: most of
+/// them run something only after a question to the person.
+pub(crate) const KEPT: &[&str] = &[
     ".claude",
     ".cursor",
     ".devcontainer",
@@ -25,24 +26,9 @@ const KEPT: &[&str] = &[
     ".zed",
 ];
 /// What is made, empty, where it is not there: what is not there cannot be kept from being planted, and Git runs what a
-/// repository names without asking. It is taken away again at the end. Others could be kept so as well, but the program
-/// and its model would see folders that nobody made.
+/// repository names without asking. It is taken away again at the end. The others could be
+/// kept so as well, but the program and its model would see folders that nobody made.
 const MADE: &[&str] = &[".git"];
-/// Names that mean running as well, mostly after a question to the person: their appearing is noticed.
-pub(crate) const NOTICED: &[&str] = &[
-    ".claude",
-    ".cursor",
-    ".devcontainer",
-    ".envrc",
-    ".exrc",
-    ".gitmodules",
-    ".husky",
-    ".idea",
-    ".mcp.json",
-    ".nvimrc",
-    ".vscode",
-    ".zed",
-];
 /// What nobody but Git's own commands puts into the folder of a repository, and those not without changing its settings,
 /// which they cannot here: it leads Git to hooks and settings elsewhere (gitrepository-layout(5)). It is taken away at
 /// once.

@@ -274,6 +274,13 @@ impl Cage<'_> {
             let ready: Vec<PollFlags> = waiting.iter().map(PollFd::revents).collect();
             let is = |at: usize| ready.get(at).is_some_and(|flags| !flags.is_empty());
             if is(1) || (is(0) && self.obey()) {
+                // What it did last is told as well.
+                let last = plants
+                    .iter()
+                    .flat_map(Plants::look)
+                    .chain(ear.ripe())
+                    .chain(watch.killed());
+                last.into_iter().try_for_each(|event| self.say(event))?;
                 return self.end();
             }
             if is(2) {
@@ -368,18 +375,6 @@ impl Cage<'_> {
     /// Waits for the end, and says so.
     fn end(&self) -> io::Result<u8> {
         let code = self.wait()?;
-        if self
-            .group
-            .as_ref()
-            .is_some_and(|group| group.killed_for_memory() > 0)
-        {
-            let limit = Event::Limit {
-                name: "memory".to_owned(),
-                used: 0,
-                granted: 0,
-            };
-            self.say(limit)?;
-        }
         let _gone = talk::send(self.outer, &Word::Ended(code), &[]);
         Ok(code)
     }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
+use crate::event::Event;
 use crate::spec::Limits;
+use crate::watch::limit;
 
 /// Sets the limits of this process and of all that it starts, as hard ones.
 pub(crate) fn set(limits: &Limits) -> io::Result<()> {
@@ -125,18 +127,27 @@ impl Group {
         entered
     }
 
-    /// How often the kernel ended a process of the group for its memory.
-    pub(crate) fn killed_for_memory(&self) -> u64 {
-        self.count("memory.events", "oom_kill")
-            .max(self.count("memory.oom_control", "oom_kill"))
+    /// The limit on memory, once the kernel has ended a process of the group for it.
+    pub(crate) fn over(&self, granted: u64) -> Option<Event> {
+        let killed = self
+            .count("memory.events", "oom_kill")
+            .max(self.count("memory.oom_control", "oom_kill"));
+        let most = ["memory.peak", "memory.max_usage_in_bytes"]
+            .into_iter()
+            .flat_map(|file| self.texts(file));
+        let most = most.filter_map(|text| text.trim().parse().ok()).max();
+        (killed > 0).then(|| limit("memory", most.unwrap_or(granted), granted))
     }
 
-    fn count(&self, file: &str, key: &str) -> u64 {
-        let texts = self
-            .folders
+    /// A file of the group, in each hierarchy that has it.
+    fn texts(&self, file: &'static str) -> impl Iterator<Item = String> {
+        self.folders
             .iter()
-            .filter_map(|folder| fs::read_to_string(folder.join(file)).ok());
-        texts
+            .filter_map(move |folder| fs::read_to_string(folder.join(file)).ok())
+    }
+
+    fn count(&self, file: &'static str, key: &str) -> u64 {
+        self.texts(file)
             .flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>())
             .filter_map(|line| {
                 let (name, value) = line.split_once(' ')?;

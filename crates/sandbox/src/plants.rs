@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::event::Event;
-use crate::guarded::{self, NEVER, NOTICED};
+use crate::guarded::{self, KEPT, NEVER};
 
 /// Watches granted folders and the repositories in them.
 pub(crate) struct Plants {
@@ -62,7 +62,7 @@ impl Plants {
                 // Git itself makes it in the folder of a work tree only, which is not this one.
                 NEVER.iter().any(|never| name == *never) && std::fs::remove_file(&path).is_ok()
             } else {
-                NOTICED.iter().any(|noticed| name == *noticed)
+                KEPT.iter().any(|kept| name == *kept)
             };
             if planted {
                 events.push(Event::Planted {

@@ -19,14 +19,19 @@ const BUSY: Duration = Duration::from_millis(5);
 const CALM: Duration = Duration::from_millis(20);
 /// Between two looks at the processes, which take longer.
 const LOOK: Duration = Duration::from_millis(40);
+/// And where the kernel keeps all limits, at what it has done.
+const REST: Duration = Duration::from_millis(250);
 /// So long after the last sign of writing it counts as busy.
 const WARM: Duration = Duration::from_millis(400);
 /// Folders of a granted one that are measured, at most: beyond that a limit cannot be kept, and is not claimed.
 const ENTRIES: u64 = 3_000_000;
 
 /// What is looked at.
-pub(crate) struct Watch {
+pub(crate) struct Watch<'a> {
     pid: i32,
+    /// What the kernel keeps; it ends single processes, which is no end of the program.
+    group: Option<&'a Group>,
+    granted_memory: u64,
     memory: Option<u64>,
     processes: Option<u64>,
     disk: Option<Disk>,
@@ -68,13 +73,15 @@ struct Signs {
     free_files: u64,
 }
 
-impl Watch {
-    pub(crate) fn new(spec: &Spec, pid: Pid, group: Option<&Group>) -> Self {
+impl<'a> Watch<'a> {
+    pub(crate) fn new(spec: &Spec, pid: Pid, group: Option<&'a Group>) -> Self {
         let kept = |what: &str| group.is_some_and(|group| group.keeps.contains(&what));
         let pid = pid.as_raw_nonzero().get();
         let disk = (!spec.write.is_empty()).then(|| Disk::new(spec, pid));
         Self {
             pid,
+            group: group.filter(|_| kept("memory")),
+            granted_memory: spec.limits.memory,
             memory: (!kept("memory")).then_some(spec.limits.memory),
             processes: (!kept("processes")).then(|| u64::from(spec.limits.processes)),
             disk,
@@ -85,9 +92,6 @@ impl Watch {
 
     /// How long until the next look.
     pub(crate) fn pause(&self) -> Duration {
-        if self.memory.is_none() && self.processes.is_none() && self.disk.is_none() {
-            return Duration::from_secs(3600);
-        }
         self.next.saturating_duration_since(Instant::now())
     }
 
@@ -106,6 +110,7 @@ impl Watch {
         self.next = later(match &self.disk {
             Some(disk) if disk.last_write.elapsed() < WARM => BUSY,
             Some(_) => CALM,
+            None if self.memory.is_none() && self.processes.is_none() => REST,
             None => LOOK,
         });
         over
@@ -121,8 +126,16 @@ impl Watch {
         if suspicious { self.look_at_all() } else { None }
     }
 
+    /// The limit for which the kernel has ended a process already.
+    pub(crate) fn killed(&self) -> Option<Event> {
+        self.group.and_then(|group| group.over(self.granted_memory))
+    }
+
     fn look_at_all(&mut self) -> Option<Event> {
         self.next_look = later(LOOK);
+        if let Some(over) = self.killed() {
+            return Some(over);
+        }
         let tree = tree(self.pid);
         let mut over = None;
         if let Some(granted) = self.memory {
@@ -155,7 +168,7 @@ fn later(pause: Duration) -> Instant {
     now.checked_add(pause).unwrap_or(now)
 }
 
-fn limit(name: &str, used: u64, granted: u64) -> Event {
+pub(crate) fn limit(name: &str, used: u64, granted: u64) -> Event {
     Event::Limit {
         name: name.to_owned(),
         used,
