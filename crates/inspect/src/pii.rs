@@ -1,0 +1,1 @@
+//! Personal data: e-mail, phone, cards, account and identity numbers.

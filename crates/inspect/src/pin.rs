@@ -1,0 +1,1 @@
+//! What a server said of itself, pinned by digest.

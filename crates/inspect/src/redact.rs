@@ -1,0 +1,1 @@
+//! Takes found values out of texts: masks, hashes, placeholders that can be put back.

@@ -1,0 +1,1 @@
+//! Secrets and tokens: formats with check digits, keys, connection strings.
