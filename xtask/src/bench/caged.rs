@@ -76,7 +76,12 @@ fn command(cage: Option<&Path>, argv: &[String]) -> Command {
             command
         }
     };
+    // The cage's environment is made from nothing. So is the other's here, or variables such as `NODE_EXTRA_CA_CERTS`,
+    // which cost a server tens of milliseconds, would be counted for one side only.
+    let kept = ["PATH", "HOME"].map(|name| (name, std::env::var_os(name).unwrap_or_default()));
     command
+        .env_clear()
+        .envs(kept)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null());
