@@ -1,1 +1,0 @@
-//! Personal data: e-mail, phone, cards, account and identity numbers.

@@ -1,1 +1,0 @@
-//! What a server said of itself, pinned by digest.

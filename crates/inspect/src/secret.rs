@@ -1,1 +1,0 @@
-//! Secrets and tokens: formats with check digits, keys, connection strings.
