@@ -12,6 +12,7 @@
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
 
+pub mod answers;
 pub mod client;
 pub mod compare;
 pub mod http;

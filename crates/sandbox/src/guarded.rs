@@ -26,8 +26,8 @@ pub(crate) const KEPT: &[&str] = &[
     ".zed",
 ];
 /// What is made, empty, where it is not there: what is not there cannot be kept from being planted, and Git runs what a
-/// repository names without asking. It is taken away again at the end. The others could be
-/// kept so as well, but the program and its model would see folders that nobody made.
+/// repository names without asking. It is taken away again at the end. The others could be kept so as well,
+/// but the program and its model would see folders that nobody made.
 const MADE: &[&str] = &[".git"];
 /// What nobody but Git's own commands puts into the folder of a repository, and those not without changing its settings,
 /// which they cannot here: it leads Git to hooks and settings elsewhere (gitrepository-layout(5)). It is taken away at

@@ -5,7 +5,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    clippy::panic,
     clippy::disallowed_methods,
     reason = "a test says what is wrong by panicking, and starts programs"
 )]
@@ -21,6 +20,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
+use mantlet_tests::answers::{reason, text};
 use mantlet_tests::client::Session;
 use mantlet_tests::serving::Serving;
 use mantlet_tests::{binary, http, until};
@@ -40,18 +40,6 @@ fn serving(sandbox: &Value) -> Serving {
 /// Lets the server run code; gives the whole answer.
 fn run(session: &Session<'_>, id: i64, code: &str) -> Value {
     session.call(id, "run", &json!({ "code": code }))
-}
-
-/// The text of a tool's answer.
-fn text(message: &Value) -> &str {
-    let text = message.pointer("/result/content/0/text").and_then(Value::as_str);
-    text.unwrap_or_else(|| panic!("no text in {message}"))
-}
-
-/// The stable code of a refusal.
-fn reason(message: &Value) -> &str {
-    let reason = message.pointer("/error/data/reason").and_then(Value::as_str);
-    reason.unwrap_or_else(|| panic!("no refusal in {message}"))
 }
 
 /// What `mantlet status` says of the server `only`, once it says something that is looked for.

@@ -14,6 +14,7 @@ mod breaches;
 mod cancelling;
 mod ending;
 mod failing;
+mod odd;
 mod record;
 mod reloading;
 mod resuming;
@@ -23,6 +24,7 @@ mod together;
 
 use std::process::{Command, Stdio};
 
+use mantlet_tests::answers::{reason, text};
 use mantlet_tests::binary;
 use mantlet_tests::serving::Serving;
 use serde_json::{Value, json};
@@ -36,18 +38,6 @@ fn plain() -> Value {
 fn answer(text: &str) -> String {
     let result = json!({"content": [{"type": "text", "text": text}]});
     format!(r#"{{"jsonrpc":"2.0","id":{{id}},"result":{result}}}"#)
-}
-
-/// The text of a tool's answer.
-fn text(message: &Value) -> &str {
-    let text = message.pointer("/result/content/0/text").and_then(Value::as_str);
-    text.unwrap_or_else(|| panic!("no text in {message}"))
-}
-
-/// The stable code of a refusal.
-fn reason(message: &Value) -> &str {
-    let reason = message.pointer("/error/data/reason").and_then(Value::as_str);
-    reason.unwrap_or_else(|| panic!("no refusal in {message}"))
 }
 
 /// What `mantlet` with these arguments says on standard output, and its exit code.
