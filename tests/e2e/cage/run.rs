@@ -1,6 +1,6 @@
 //! One run of one script: launched in a cage or without, watched, ended, and judged by its own word and by the host's.
 
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use mantlet_tests::processes::MARK;
 use mantlet_tests::serving::signal;
+use mantlet_tests::until;
 
 use crate::granted::NAME;
 use crate::processes;
@@ -213,7 +214,12 @@ impl Running {
             started.env("HTTP_PROXY", &proxy).env("https_proxy", proxy);
         }
         world.user.runs(&mut started);
-        let mut child = started.spawn().unwrap();
+        // A launcher was copied just now: a child of another thread may still hold that file open, until it becomes its
+        // own program, and what is open for writing cannot be run (ETXTBSY).
+        let mut child = until("the launcher can be run", || match started.spawn() {
+            Err(busy) if busy.kind() == ErrorKind::ExecutableFileBusy => None,
+            outcome => Some(outcome.unwrap()),
+        });
         let readers = vec![
             collect(child.stdout.take().unwrap()),
             collect(child.stderr.take().unwrap()),
