@@ -180,7 +180,6 @@ impl Cage<'_> {
     fn stand(&self, spec: &Spec, inner: &OwnedFd, ear: &mut Ear) -> io::Result<Standing> {
         talk::send(inner, &Order::Go, &[])?;
         let (mut listener, mut tried): (Option<OwnedFd>, Option<(String, Vec<Trial>)>) = (None, None);
-        let mut clocks = false;
         loop {
             let mut waiting = vec![
                 PollFd::new(inner, PollFlags::IN),
@@ -210,7 +209,6 @@ impl Cage<'_> {
                     talk::send(self.outer, &word, &doors)?;
                 }
                 Some((word @ Word::Learnt(_), _)) => talk::send(self.outer, &word, &[])?,
-                Some((Word::Clocks, _)) => clocks = true,
                 Some((Word::Listener, beside)) => listener = beside.into_iter().next(),
                 Some((Word::Tried(status, trials), _)) => tried = Some((status, trials)),
                 Some((word @ Word::Fell(_), _)) => {
@@ -231,12 +229,7 @@ impl Cage<'_> {
         let proof = if self.basic {
             proof::of_basic(spec, listener.is_some(), tried)
         } else {
-            proof::gather(
-                spec,
-                keeps.unwrap_or_default(),
-                (listener.is_some(), clocks),
-                tried,
-            )
+            proof::gather(spec, keeps.unwrap_or_default(), listener.is_some(), tried)
         };
         Ok(Standing::Stands(listener, Box::new(proof)))
     }

@@ -14,7 +14,6 @@ use rustix::thread::{
     CapabilitiesSecureBits, CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
     remove_capability_from_bounding_set, set_capabilities, set_capabilities_secure_bits, set_no_new_privs,
 };
-use rustix::time::ClockId;
 
 use crate::landlock::{Ports, Use, restrict};
 use crate::learn::{RECORDED, Trace};
@@ -40,8 +39,6 @@ pub(crate) const HANDED_ON: &[libc::c_int] = &[
 const NOT_STARTED: u8 = 126;
 /// The last capability that any kernel has, with room for more.
 const CAPABILITIES: u32 = 63;
-/// Seconds for which the machine seems to have been up when the program starts.
-const CLOCK_START: i64 = 60;
 
 /// Places that a recording cage cannot show, at most: they are told in one message.
 const UNSEEN: usize = 16;
@@ -120,10 +117,6 @@ fn build(spec: &Spec, kind: Kind<'_>, inner: &OwnedFd, trials: bool) -> io::Resu
 /// Namespaces with what belongs into them.
 fn apart(spec: &Spec, user: (u32, u32), inner: &OwnedFd) -> io::Result<Walls> {
     step("the user of the cage", become_user(user))?;
-    // Old kernels and some containers have none; the proof then says that they lack.
-    if clocks().is_ok() {
-        send(inner, &Word::Clocks, &[])?;
-    }
     let sockets = step("the network of the cage", network::build(spec))?;
     step(
         "the name of the cage",
@@ -176,19 +169,6 @@ fn become_user((user, group): (u32, u32)) -> io::Result<()> {
     std::fs::write("/proc/self/setgroups", "deny")?;
     std::fs::write("/proc/self/uid_map", format!("{USER} {user} 1"))?;
     std::fs::write("/proc/self/gid_map", format!("{USER} {group} 1"))
-}
-
-/// The clocks that count from the machine's start begin anew, so that they name no machine (time_namespaces(7)). Not at
-/// zero, which some programs take for unset. The time of day is the machine's.
-fn clocks() -> io::Result<()> {
-    let up = |id| rustix::time::clock_gettime(id).tv_sec;
-    sys::time_apart()?;
-    let offsets = format!(
-        "monotonic {} 0\nboottime {} 0\n",
-        CLOCK_START - up(ClockId::Monotonic),
-        CLOCK_START - up(ClockId::Boottime)
-    );
-    std::fs::write("/proc/self/timens_offsets", offsets)
 }
 
 /// The program as it will be run: the few variables that every program needs, then those that are granted.

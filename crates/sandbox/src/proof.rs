@@ -117,7 +117,7 @@ fn capabilities() -> Trial {
 pub(crate) fn gather(
     spec: &crate::spec::Spec,
     kept: &[&str],
-    (heard, clocks): (bool, bool),
+    heard: bool,
     tried: Option<(String, Vec<Trial>)>,
 ) -> Proof {
     let mut enforced: Vec<String> = [
@@ -143,13 +143,6 @@ pub(crate) fn gather(
         enforced.push("refused calls and connections are reported".to_owned());
     } else {
         missing.push("reports of refused calls: this kernel has no seccomp notification".to_owned());
-    }
-    if clocks {
-        enforced.push("clocks: its own, but for the time of day (time namespace)".to_owned());
-    } else {
-        missing.push(
-            "clocks: how long the machine has been up can be seen (no time namespaces here)".to_owned(),
-        );
     }
     let by_kernel = kept.contains(&"memory") && kept.contains(&"processes");
     if by_kernel {

@@ -177,13 +177,6 @@ impl Image {
     }
 }
 
-/// What this process starts from now on is in a time namespace of its own (Linux 5.6).
-pub(crate) fn time_apart() -> io::Result<()> {
-    // SAFETY: unshare(2) takes a number; it makes a namespace for children and touches no memory of this process.
-    let code = unsafe { libc::unshare(libc::CLONE_NEWTIME) };
-    result(c_long::from(code)).map(drop)
-}
-
 /// Whether this process can be traced and dumped by others of the same user.
 pub(crate) fn set_dumpable(dumpable: bool) -> io::Result<()> {
     let value = libc::c_ulong::from(dumpable);

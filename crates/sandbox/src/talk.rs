@@ -44,8 +44,6 @@ pub(crate) enum Word {
     Doors(Vec<u16>),
     /// The descriptor on which refused calls are heard: for the helper.
     Listener,
-    /// The clocks of the cage are its own: for the helper.
-    Clocks,
     /// What Landlock is, and what a process within the walls tried: for the helper.
     Tried(String, Vec<Trial>),
     /// The program runs, in this cage.

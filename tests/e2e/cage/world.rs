@@ -219,7 +219,6 @@ impl World {
             "names": names(),
             "host_name": read("/proc/sys/kernel/hostname"),
             "boot_id": read("/proc/sys/kernel/random/boot_id"),
-            "uptime": read("/proc/uptime").split(' ').next().unwrap_or_default().to_owned(),
             "granted_name": NAME,
             // Nobody else knows the name.
             "granted_hosts": [if self.caged { NAME } else { "127.0.0.1" }],
